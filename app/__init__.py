@@ -1,0 +1,1 @@
+"""The faces: Streamlit pages, the HTTP API, the command line."""

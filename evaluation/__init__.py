@@ -1,0 +1,1 @@
+"""Exams and benchmarks over the public doors of the layers below."""

@@ -1,0 +1,1 @@
+"""The model runtime: a GGUF in llama.cpp, one queue, the chat template, sampling and adapters."""

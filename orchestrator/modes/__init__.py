@@ -1,0 +1,1 @@
+"""The four architectures, one module each."""

@@ -1,0 +1,1 @@
+"""Embedding, storage, indexes, search, fusion and evidence."""

@@ -1,0 +1,1 @@
+"""Stores and indexes that live on a server of their own."""
