@@ -145,18 +145,6 @@ class Message:
 
 
 @dataclass(frozen=True)
-class Question:
-    """What a person asks, with everything that the answer may depend on. `history` is oldest first."""
-
-    text: str
-    history: tuple[Message, ...] = ()
-    mode: Mode = "auto"
-    scope: Scope = field(default_factory=Scope)
-    conversation_id: str = ""
-    adapter: str = ""
-
-
-@dataclass(frozen=True)
 class SamplingSettings:
     """How the next token is drawn. `temperature` 0 is greedy; `seed` None lets the runtime choose and report one."""
 
@@ -168,6 +156,31 @@ class SamplingSettings:
     seed: int | None = 42
     max_tokens: int = 512
     stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class AnswerOptions:
+    """Switches of one answer. `sampling` None and `top_k` 0 mean: as the settings say; `system` "" : our own."""
+
+    rewrite: bool = True
+    step_by_step: bool = False
+    extractive: bool = False
+    system: str = ""
+    top_k: int = 0
+    sampling: SamplingSettings | None = None
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a person asks, with everything that the answer may depend on. `history` is oldest first."""
+
+    text: str
+    history: tuple[Message, ...] = ()
+    mode: Mode = "auto"
+    scope: Scope = field(default_factory=Scope)
+    conversation_id: str = ""
+    adapter: str = ""
+    options: AnswerOptions = field(default_factory=AnswerOptions)
 
 
 @dataclass(frozen=True)
