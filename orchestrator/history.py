@@ -1,0 +1,295 @@
+"""Conversations in SQLite: turns that branch, answers with their receipts, feedback, and overruled routes.
+
+A message knows its parent, so editing a question or asking again makes a sibling and loses nothing; a conversation
+remembers the leaf of the branch that is shown. Each call opens its own connection: any thread may call.
+"""
+
+import json
+import sqlite3
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from core.types import ConcreteMode, Message
+
+Status = Literal["done", "streaming", "stopped", "failed", "interrupted"]
+FeedbackKind = Literal["good", "bad", "correction"]
+
+SCHEMA_VERSION = 1
+TITLE_LENGTH = 60
+_SCHEMA = """
+CREATE TABLE conversations (id TEXT PRIMARY KEY, title TEXT NOT NULL, created REAL NOT NULL, updated REAL NOT NULL,
+    leaf TEXT NOT NULL DEFAULT '');
+CREATE TABLE messages (id TEXT PRIMARY KEY, parent TEXT NOT NULL, role TEXT NOT NULL, text TEXT NOT NULL,
+    status TEXT NOT NULL, created REAL NOT NULL, receipt TEXT NOT NULL DEFAULT '{}',
+    conversation TEXT NOT NULL REFERENCES conversations(id) ON DELETE CASCADE);
+CREATE INDEX messages_of ON messages(conversation, parent);
+CREATE TABLE feedback (id TEXT PRIMARY KEY, kind TEXT NOT NULL, text TEXT NOT NULL, created REAL NOT NULL,
+    message TEXT NOT NULL REFERENCES messages(id) ON DELETE CASCADE);
+CREATE TABLE overrules (id TEXT PRIMARY KEY, question TEXT NOT NULL, history TEXT NOT NULL, collection TEXT NOT NULL,
+    routed TEXT NOT NULL, expected TEXT NOT NULL, created REAL NOT NULL);
+"""
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """A row of the list; times are Unix seconds."""
+
+    id: str
+    title: str
+    created: float
+    updated: float
+
+
+@dataclass(frozen=True)
+class StoredMessage:
+    """A turn of the shown branch. `sibling` of `siblings` counts from 1; `receipt` is what the recorder kept."""
+
+    id: str
+    conversation_id: str
+    parent_id: str
+    role: Literal["user", "assistant"]
+    text: str
+    status: Status
+    created: float
+    receipt: dict[str, Any]
+    sibling: int = 1
+    siblings: int = 1
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """What a person said of an answer; `text` of a correction is the answer that should have been given."""
+
+    message_id: str
+    kind: FeedbackKind
+    text: str
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True)
+class Overrule:
+    """A route that a person changed: a labelled case for the router."""
+
+    question: str
+    history: tuple[str, ...]
+    collection: str
+    routed: ConcreteMode
+    expected: ConcreteMode
+
+
+class History:
+    """The conversations in one SQLite file, made when it is absent.
+
+    Methods that take an id raise KeyError where nothing has it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with self._connect() as db:
+            if db.execute("PRAGMA user_version").fetchone()[0] == 0:
+                db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+
+    # --- conversations
+
+    def create(self, title: str = "") -> Conversation:
+        """Begin a conversation; without a title it takes the first words of its first question."""
+        now = time.time()
+        made = Conversation(_new_id(), title, now, now)
+        with self._connect() as db:
+            db.execute(
+                "INSERT INTO conversations (id, title, created, updated) VALUES (?, ?, ?, ?)",
+                (made.id, title, now, now),
+            )
+        return made
+
+    def conversations(self, limit: int = 100, offset: int = 0) -> list[Conversation]:
+        """The conversations, last used first."""
+        sql = "SELECT id, title, created, updated FROM conversations ORDER BY updated DESC, rowid DESC LIMIT ? OFFSET ?"
+        with self._connect() as db:
+            return [Conversation(*row) for row in db.execute(sql, (limit, offset))]
+
+    def search(self, words: str, limit: int = 50) -> list[Conversation]:
+        """The conversations whose title or messages hold `words` as they stand (case aside), last used first."""
+        escaped = words.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        pattern = f"%{escaped}%"
+        sql = (
+            "SELECT id, title, created, updated FROM conversations c WHERE title LIKE ? ESCAPE '\\' OR EXISTS "
+            "(SELECT 1 FROM messages WHERE conversation = c.id AND text LIKE ? ESCAPE '\\') "
+            "ORDER BY updated DESC LIMIT ?"
+        )
+        with self._connect() as db:
+            return [Conversation(*row) for row in db.execute(sql, (pattern, pattern, limit))]
+
+    def rename(self, conversation_id: str, title: str) -> None:
+        """Give a conversation another title."""
+        self._change("UPDATE conversations SET title = ? WHERE id = ?", (title, conversation_id), conversation_id)
+
+    def delete(self, conversation_id: str) -> None:
+        """Remove a conversation with its messages and feedback."""
+        self._change("DELETE FROM conversations WHERE id = ?", (conversation_id,), conversation_id)
+
+    # --- messages
+
+    def add_question(self, conversation_id: str, text: str, parent_id: str | None = None) -> StoredMessage:
+        """Append a question to the shown branch, or as another child of `parent_id` (`""`: at the very beginning)."""
+        with self._connect() as db:
+            title, leaf = _row(db, "SELECT title, leaf FROM conversations WHERE id = ?", conversation_id)
+            if not title:
+                first = " ".join(text.split())[:TITLE_LENGTH]
+                db.execute("UPDATE conversations SET title = ? WHERE id = ?", (first, conversation_id))
+            return self._append(db, conversation_id, leaf if parent_id is None else parent_id, "user", text)
+
+    def begin_answer(self, question_id: str) -> StoredMessage:
+        """Append an answer, still empty, to a question; where it has answers already, a sibling of theirs."""
+        with self._connect() as db:
+            (conversation_id,) = _row(db, "SELECT conversation FROM messages WHERE id = ?", question_id)
+            return self._append(db, conversation_id, question_id, "assistant", "")
+
+    def save_partial(self, message_id: str, text: str) -> None:
+        """Keep what an answer says so far."""
+        self._change("UPDATE messages SET text = ? WHERE id = ?", (text, message_id), message_id)
+
+    def finish_answer(self, message_id: str, text: str, status: Status, receipt: dict[str, Any]) -> None:
+        """Close an answer with its receipt (plain JSON)."""
+        sql = "UPDATE messages SET text = ?, status = ?, receipt = ? WHERE id = ?"
+        self._change(sql, (text, status, json.dumps(receipt, ensure_ascii=False), message_id), message_id)
+
+    def close_interrupted(self, older_than_seconds: float = 900.0) -> int:
+        """Mark answers as interrupted that began long ago and never ended; return how many."""
+        sql = "UPDATE messages SET status = 'interrupted' WHERE status = 'streaming' AND created < ?"
+        with self._connect() as db:
+            return db.execute(sql, (time.time() - older_than_seconds,)).rowcount
+
+    def message(self, message_id: str) -> StoredMessage:
+        """One message, whichever branch it is on."""
+        with self._connect() as db:
+            return _stored(db, message_id)
+
+    def thread(self, conversation_id: str) -> list[StoredMessage]:
+        """The shown branch, oldest first."""
+        with self._connect() as db:
+            (leaf,) = _row(db, "SELECT leaf FROM conversations WHERE id = ?", conversation_id)
+            return _path_to(db, leaf)
+
+    def chat_before(self, message_id: str) -> tuple[Message, ...]:
+        """The turns before a question, as a `Question` wants them: only whole answers, oldest first."""
+        with self._connect() as db:
+            path = _path_to(db, message_id)[:-1]
+        return tuple(Message(turn.role, turn.text) for turn in path if turn.text.strip() and turn.status != "failed")
+
+    def select(self, message_id: str) -> None:
+        """Show the branch that goes through a message, down to its newest leaf."""
+        with self._connect() as db:
+            (conversation_id,) = _row(db, "SELECT conversation FROM messages WHERE id = ?", message_id)
+            leaf, child = message_id, (message_id,)
+            newest = "SELECT id FROM messages WHERE parent = ? ORDER BY rowid DESC LIMIT 1"
+            while child:
+                leaf = child[0]
+                child = db.execute(newest, (leaf,)).fetchone()
+            db.execute("UPDATE conversations SET leaf = ? WHERE id = ?", (leaf, conversation_id))
+
+    def siblings(self, message_id: str) -> list[str]:
+        """Ids of the messages with the same parent, oldest first, the message itself among them."""
+        with self._connect() as db:
+            return _siblings(db, *_row(db, "SELECT conversation, parent FROM messages WHERE id = ?", message_id))
+
+    # --- what people say of answers and routes
+
+    def add_feedback(self, message_id: str, kind: FeedbackKind, text: str = "") -> None:
+        """Keep a verdict or a correction of an answer."""
+        with self._connect() as db:
+            _row(db, "SELECT id FROM messages WHERE id = ?", message_id)
+            row = (_new_id(), kind, text, time.time(), message_id)
+            db.execute("INSERT INTO feedback (id, kind, text, created, message) VALUES (?, ?, ?, ?, ?)", row)
+
+    def feedback(self, kind: FeedbackKind | None = None) -> list[Feedback]:
+        """All feedback, or one kind of it, oldest first, with the question and the answer it is about."""
+        sql = (
+            "SELECT f.message, f.kind, f.text, coalesce(q.text, ''), m.text FROM feedback f JOIN messages m "
+            "ON m.id = f.message LEFT JOIN messages q ON q.id = m.parent WHERE ? IS NULL OR f.kind = ? ORDER BY f.rowid"
+        )
+        with self._connect() as db:
+            return [Feedback(*row) for row in db.execute(sql, (kind, kind))]
+
+    def add_overrule(self, overrule: Overrule) -> None:
+        """Keep a route that a person changed."""
+        history = json.dumps(overrule.history, ensure_ascii=False)
+        row = (_new_id(), overrule.question, history, overrule.collection, overrule.routed, overrule.expected)
+        with self._connect() as db:
+            db.execute("INSERT INTO overrules VALUES (?, ?, ?, ?, ?, ?, ?)", (*row, time.time()))
+
+    def overrules(self) -> list[Overrule]:
+        """All overruled routes, oldest first."""
+        sql = "SELECT question, history, collection, routed, expected FROM overrules ORDER BY rowid"
+        with self._connect() as db:
+            return [Overrule(row[0], tuple(json.loads(row[1])), *row[2:]) for row in db.execute(sql)]
+
+    # --- inside
+
+    @contextmanager
+    def _connect(self) -> Iterator[sqlite3.Connection]:
+        db = sqlite3.connect(self._path, timeout=30)
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA foreign_keys = ON")
+            with db:
+                yield db
+        finally:
+            db.close()
+
+    def _change(self, sql: str, values: Sequence[Any], subject: str) -> None:
+        with self._connect() as db:
+            if db.execute(sql, values).rowcount == 0:
+                raise KeyError(subject)
+
+    def _append(
+        self, db: sqlite3.Connection, conversation_id: str, parent_id: str, role: str, text: str
+    ) -> StoredMessage:
+        now, message_id = time.time(), _new_id()
+        status = "done" if role == "user" else "streaming"
+        sql = (
+            "INSERT INTO messages (id, conversation, parent, role, text, status, created) VALUES (?, ?, ?, ?, ?, ?, ?)"
+        )
+        db.execute(sql, (message_id, conversation_id, parent_id, role, text, status, now))
+        db.execute("UPDATE conversations SET leaf = ?, updated = ? WHERE id = ?", (message_id, now, conversation_id))
+        return _stored(db, message_id)
+
+
+def _new_id() -> str:
+    return uuid.uuid4().hex
+
+
+def _row(db: sqlite3.Connection, sql: str, key: str) -> tuple[Any, ...]:
+    row: tuple[Any, ...] | None = db.execute(sql, (key,)).fetchone()
+    if row is None:
+        raise KeyError(key)
+    return row
+
+
+def _stored(db: sqlite3.Connection, message_id: str) -> StoredMessage:
+    sql = "SELECT id, conversation, parent, role, text, status, created, receipt FROM messages WHERE id = ?"
+    id_, conversation, parent, role, text, status, created, receipt = _row(db, sql, message_id)
+    family = _siblings(db, conversation, parent)
+    place = family.index(message_id) + 1
+    kept = json.loads(receipt)
+    return StoredMessage(id_, conversation, parent, role, text, status, created, kept, place, len(family))
+
+
+def _siblings(db: sqlite3.Connection, conversation_id: str, parent_id: str) -> list[str]:
+    sql = "SELECT id FROM messages WHERE conversation = ? AND parent = ? ORDER BY rowid"
+    return [row[0] for row in db.execute(sql, (conversation_id, parent_id))]
+
+
+def _path_to(db: sqlite3.Connection, leaf: str) -> list[StoredMessage]:
+    path: list[StoredMessage] = []
+    while leaf:
+        path.append(_stored(db, leaf))
+        leaf = path[-1].parent_id
+    return path[::-1]
