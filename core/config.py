@@ -45,6 +45,15 @@ class Settings(BaseSettings):
     chunk_tokens: int = Field(190, ge=32, le=4096, description="longest passage in the encoder's tokens")
     chunk_overlap: int = Field(24, ge=0, le=1024, description="tokens shared by neighbouring passages")
 
+    active_tools: tuple[str, ...] = Field((), description="tools that may be called; empty: all that are known")
+    community_tools: tuple[str, ...] = Field((), description="LangChain tools by import path, `package.module:name`")
+    mcp_servers: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="MCP servers: {name: {command, args} or {url}}, with an optional `risk`"
+    )
+    tool_seconds: float = Field(20.0, gt=0, le=3600, description="longest run of one tool")
+    tool_memory_mb: int = Field(512, ge=64, le=65_536, description="memory that a user's tool may take")
+    tool_steps: int = Field(5, ge=1, le=50, description="rounds of tool calls in one answer")
+
     host: str = "127.0.0.1"
     port: int = Field(8501, ge=1, le=65535)
     api_port: int = Field(8765, ge=1, le=65535)

@@ -15,7 +15,8 @@ The layout is fixed, because an adapter is trained on exactly it:
                "1889 [2]" or "It opened in 1889 [2]."; or, word for word, the refusal of the question's language
                (`REFUSAL`)
 
-Passages stand in the order given, under the numbers given. Their text is data: what could be read as a chat marker
+Passages stand in the order given, under the numbers given; answering puts the best one, [1], last, next to the
+question, where a small model uses it best. Their text is data: what could be read as a chat marker
 of some template or as a citation is made harmless by `harmless`, in training exactly as in answering.
 """
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from core.errors import PromptTooLongError
 from core.language import Bilingual
@@ -97,17 +98,14 @@ def fit_history(
         # A question goes together with its answer, so that the chat still alternates.
         del kept[: 2 if len(kept) > 1 and kept[0].role == "user" else 1]
     dropped = len(history) - len(kept)
-    notes = (
-        (
-            Bilingual(
-                en=f"the oldest {dropped} messages of the conversation: they exceed the budget of {budget_tokens} tokens",
-                zh=f"对话中最早的 {dropped} 条消息：超出 {budget_tokens} 个词元的预算",
-            ),
-        )
-        if dropped
-        else ()
+    return [*before, *kept, last], (_dropped_history(dropped, budget_tokens),) if dropped else ()
+
+
+def _dropped_history(count: int, budget_tokens: int) -> Bilingual:
+    return Bilingual(
+        en=f"the oldest {count} messages of the conversation: they exceed the budget of {budget_tokens} tokens",
+        zh=f"对话中最早的 {count} 条消息：超出 {budget_tokens} 个词元的预算",
     )
-    return [*before, *kept, last], notes
 
 
 def _origins(
@@ -147,11 +145,11 @@ def _found_in_order(prompt: str, drafts: Sequence[Draft]) -> list[tuple[str, Ori
 
 def _counted(engine: ChatEngine, prompt: str, parts: Sequence[tuple[str, Origin, int | None]]) -> list[PromptSpan]:
     # A token may straddle two pieces; counting prefixes gives it to the piece that completes it, and sums exactly.
-    spans: list[PromptSpan] = []
-    start = tokens_before = 0
-    for text, origin, source in parts:
-        end = start + len(text)
-        tokens = engine.count_tokens(prompt[:end])
-        spans.append(PromptSpan(start, end, origin, max(tokens - tokens_before, 0), source))
-        start, tokens_before = end, max(tokens, tokens_before)
-    return spans
+    ends = list(accumulate(len(text) for text, _, _ in parts))
+    counts = [engine.count_tokens(prompt[:end]) for end in ends]
+    for index in range(len(counts) - 2, -1, -1):
+        counts[index] = min(counts[index], counts[index + 1])
+    return [
+        PromptSpan(end - len(text), end, origin, tokens - before, source)
+        for (text, origin, source), end, tokens, before in zip(parts, ends, counts, [0, *counts], strict=False)
+    ]

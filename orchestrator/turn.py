@@ -54,7 +54,7 @@ class Turn:
 
 
 def reply_language(question: Question) -> Language:
-    """The language that the question asks for, else the one it is written in, else that of the last turn with letters."""
+    """The language the question asks for, else its own, else that of the last turn with letters."""
     for pattern, language in _ASKED_FOR:
         if pattern.search(question.text):
             return language

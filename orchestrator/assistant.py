@@ -1,0 +1,92 @@
+"""The public door: a question goes in, a stream of typed events comes out."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from core.errors import CollectionNotFoundError, FourfoldError
+from core.types import ConcreteMode, Question, Retrieval
+from inference.protocol import ChatEngine
+from orchestrator.events import AnswerCompleted, AnswerEvent, AnswerFailed, QueryRewritten, RouteChosen, TextDelta
+from orchestrator.modes.base import CONSIDERED, AnswerMode
+from orchestrator.query_rewriter import standalone_query
+from orchestrator.router import Probe, Router
+from orchestrator.turn import Turn, never_cancelled, reply_language
+from retrieval.protocol import Searcher
+
+
+@dataclass(frozen=True)
+class Services:
+    """What an assistant stands on. `tools` and `adapters` name what is there when asked."""
+
+    engine: ChatEngine
+    searcher: Searcher
+    tools: Callable[[], tuple[str, ...]] = field(default=tuple)
+    adapters: Callable[[], tuple[str, ...]] = field(default=tuple)
+
+
+class Assistant:
+    """Answers questions. Thread-safe as far as its engine and searcher are."""
+
+    def __init__(self, services: Services, modes: Mapping[ConcreteMode, AnswerMode], router: Router) -> None:
+        self.services = services
+        self._modes = modes
+        self._router = router
+
+    def answer(self, question: Question, is_cancelled: Callable[[], bool] = never_cancelled) -> Iterator[AnswerEvent]:
+        """Yield the events of one answer in the order of `orchestrator.events`, AnswerCompleted or AnswerFailed last.
+
+        The text of AnswerCompleted is the answer; where a check changed or replaced what the model wrote, it differs
+        from the deltas. Closing the iterator, or `is_cancelled` turning true, stops the model. Raises nothing that a
+        user could meet: errors arrive as AnswerFailed.
+        """
+        partial = ""
+        try:
+            with closing(self._events(question, is_cancelled)) as events:
+                for event in events:
+                    partial += event.text if isinstance(event, TextDelta) else ""
+                    yield _named(event)
+        except FourfoldError as error:
+            yield AnswerFailed(error.message, partial)
+
+    def close(self) -> None:
+        """Give the model's memory back."""
+        self.services.engine.close()
+
+    def _events(self, question: Question, is_cancelled: Callable[[], bool]) -> Any:
+        turn, rewritten = self._turn(question, is_cancelled)
+        yield RouteChosen(turn.route)
+        if rewritten:
+            yield QueryRewritten(question.text, turn.query)
+        yield from self._modes[turn.route.mode].answer(turn)
+
+    def _turn(self, question: Question, is_cancelled: Callable[[], bool]) -> tuple[Turn, bool]:
+        started = time.monotonic()
+        query = standalone_query(question) if question.options.rewrite else question.text
+        found, seconds = self._probe(question, query)
+        probe = Probe(found.evidence if found else None, self.services.tools(), self.services.adapters())
+        route = self._router.route(question, probe)
+        turn = Turn(question, route, query, reply_language(question), started, time.monotonic() - started)
+        turn = replace(turn, retrieval=found, retrieve_seconds=seconds, is_cancelled=is_cancelled)
+        return turn, query != question.text and route.mode == "rag"
+
+    def _probe(self, question: Question, query: str) -> tuple[Retrieval | None, float]:
+        """Search at once where the route depends on it; retrieval mode then uses what was found."""
+        if question.mode != "auto":
+            return None, 0.0
+        started = time.monotonic()
+        try:
+            found = self.services.searcher.retrieve(query, question.scope, CONSIDERED)
+        except CollectionNotFoundError:
+            # Nothing to search is no evidence, not a failure: three modes do without documents.
+            return None, 0.0
+        return found, time.monotonic() - started
+
+
+def _named(event: AnswerEvent) -> AnswerEvent:
+    """Give the end of an answer an id, by which feedback and background scoring refer to it."""
+    if isinstance(event, AnswerCompleted) and not event.answer_id:
+        return replace(event, answer_id=f"{time.time_ns():x}")
+    return event

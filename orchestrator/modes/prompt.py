@@ -1,0 +1,46 @@
+"""Prompt mode: the question, the history and an instruction, straight to the model."""
+
+from collections.abc import Iterator
+
+from core.config import Settings
+from core.language import Bilingual
+from inference.protocol import ChatEngine, GenerationRequest
+from orchestrator.context import assemble, budget, draft, fit_history, history_drafts
+from orchestrator.events import AnswerEvent
+from orchestrator.generation import generate
+from orchestrator.modes.base import plain_completion, sampling_of
+from orchestrator.prompts.texts import GENERAL_KNOWLEDGE, PROMPT_SYSTEM, STEP_BY_STEP
+from orchestrator.turn import Turn
+
+
+class PromptMode:
+    """Answers from what the model knows; with `adapter` it is the base model plus that adapter."""
+
+    def __init__(self, engine: ChatEngine, settings: Settings) -> None:
+        self._engine = engine
+        self._settings = settings
+
+    def answer(self, turn: Turn, adapter: str = "", notices: tuple[Bilingual, ...] = ()) -> Iterator[AnswerEvent]:
+        """Yield ContextAssembled, the deltas and AnswerCompleted."""
+        sampling = sampling_of(turn, self._settings)
+        tokens = budget(self._engine, sampling.max_tokens)
+        system = draft("system", _system(turn), "system")
+        question = draft("user", turn.question.text, "question")
+        history = history_drafts(turn.question.history)
+        drafts, left_out = fit_history(self._engine, [system], history, question, tokens)
+        context = assemble(self._engine, drafts, tokens, left_out)
+        yield context
+        request = GenerationRequest(
+            prompt=context.prompt,
+            sampling=sampling,
+            adapter=adapter,
+            conversation_id=turn.question.conversation_id,
+        )
+        generated = yield from generate(self._engine, request, turn.is_cancelled)
+        told = notices or (GENERAL_KNOWLEDGE,)
+        yield plain_completion(turn, self._engine, generated, told, adapter)
+
+
+def _system(turn: Turn) -> str:
+    text = turn.question.options.system or PROMPT_SYSTEM.in_(turn.language)
+    return f"{text}\n{STEP_BY_STEP.in_(turn.language)}" if turn.question.options.step_by_step else text

@@ -1,0 +1,180 @@
+"""Retrieval mode: passages first, then an answer that stands on them, or a refusal."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from core.config import Settings
+from core.grounded_prompt import INSTRUCTION, REFUSAL, PromptPart, grounded_parts
+from core.language import Bilingual
+from core.types import Retrieval, Usage
+from inference.protocol import ChatEngine, GenerationRequest
+from orchestrator.citations import CheckedAnswer, check_answer
+from orchestrator.context import Draft, Piece, assemble, budget, draft, prompt_tokens
+from orchestrator.events import (
+    AnswerCompleted,
+    AnswerEvent,
+    AnswerKind,
+    ContextAssembled,
+    Source,
+    SourcesFound,
+    TextDelta,
+)
+from orchestrator.extractive import extractive_answer
+from orchestrator.generation import Generated, generate
+from orchestrator.modes.base import CONSIDERED, limit_notices, sampling_of, writes
+from orchestrator.passages import closest_sources, numbered_sources, passages_of
+from orchestrator.prompts import texts
+from orchestrator.prompts.texts import fill
+from orchestrator.turn import Turn
+from orchestrator.words import squeezed
+from retrieval.protocol import Searcher
+
+
+class RagMode:
+    """Answers from the passages that a search brings; `adapter` names the one trained on the grounded prompt."""
+
+    def __init__(self, engine: ChatEngine, searcher: Searcher, settings: Settings, adapter: str = "") -> None:
+        self._engine = engine
+        self._searcher = searcher
+        self._settings = settings
+        self._adapter = adapter
+
+    def answer(self, turn: Turn) -> Iterator[AnswerEvent]:
+        """Yield SourcesFound, then a refusal, an extractive answer, or ContextAssembled with a checked answer."""
+        turn = self._with_retrieval(turn)
+        found = turn.retrieval
+        if found is None or found.evidence.level == "none":
+            yield from self._refuse_before_the_model(turn)
+            return
+        sources = numbered_sources(found.chunks, turn.question.options.top_k or self._settings.top_k)
+        if turn.question.options.extractive or not writes(self._engine, turn.language):
+            yield _sources_found(sources, found)
+            chosen = turn.question.options.extractive
+            yield from self._extract(turn, sources, texts.EXTRACTIVE_CHOSEN if chosen else texts.EXTRACTIVE_LANGUAGE)
+            return
+        sources, context = self._context(turn, sources)
+        yield _sources_found(sources, found)
+        yield context
+        yield from self._generate(turn, sources, context)
+
+    def _with_retrieval(self, turn: Turn) -> Turn:
+        if turn.retrieval is not None:
+            return turn
+        started = time.monotonic()
+        found = self._searcher.retrieve(turn.query, turn.question.scope, CONSIDERED)
+        return replace(turn, retrieval=found, retrieve_seconds=time.monotonic() - started)
+
+    def _context(self, turn: Turn, sources: Sequence[Source]) -> tuple[tuple[Source, ...], ContextAssembled]:
+        """Drop the lowest-ranked sources until the prompt fits; their number stays, with the reason."""
+        tokens = budget(self._engine, sampling_of(turn, self._settings).max_tokens)
+        kept = list(sources)
+        while (used := [source for source in kept if source.used]) and prompt_tokens(
+            self._engine, _drafts(turn, kept)
+        ) > tokens:
+            last = kept.index(used[-1])
+            kept[last] = replace(used[-1], used=False, reason=fill(texts.NO_ROOM, tokens=tokens))
+        left_out = [_left_out(source) for source in kept if not source.used]
+        return tuple(kept), assemble(self._engine, _drafts(turn, kept), tokens, left_out)
+
+    def _generate(self, turn: Turn, sources: Sequence[Source], context: ContextAssembled) -> Iterator[AnswerEvent]:
+        adapter = turn.question.adapter or self._adapter
+        request = GenerationRequest(
+            prompt=context.prompt,
+            sampling=sampling_of(turn, self._settings),
+            adapter=adapter,
+            conversation_id=turn.question.conversation_id,
+        )
+        generated = yield from generate(self._engine, request, turn.is_cancelled)
+        cancelled = generated.reason == "cancelled"
+        if not cancelled and is_refusal(generated.text):
+            text = texts.NOT_IN_PASSAGES.in_(turn.language)
+            yield self._completed(turn, generated, CheckedAnswer(text, (), ()), "refusal")
+            return
+        checked = check_answer(generated.text, sources, turn.question.text)
+        if not cancelled and not checked.has_support:
+            yield from self._extract(turn, sources, texts.EXTRACTIVE_FALLBACK, generated)
+            return
+        yield self._completed(turn, generated, checked, "model")
+
+    def _extract(
+        self, turn: Turn, sources: Sequence[Source], label: Bilingual, generated: Generated | None = None
+    ) -> Iterator[AnswerEvent]:
+        """Answer in the sources' own sentences; `generated` is what the model spent before, if it was asked."""
+        extract = extractive_answer(turn.query, sources)
+        if generated is None:
+            yield TextDelta(extract.text)
+        checked = CheckedAnswer(extract.text, extract.citations, ())
+        yield self._completed(turn, generated, checked, "extractive", (label,))
+
+    def _refuse_before_the_model(self, turn: Turn) -> Iterator[AnswerEvent]:
+        found = turn.retrieval
+        empty = found is None or found.searched == 0
+        if found is not None:
+            yield _sources_found(closest_sources(found.chunks), found)
+        name = turn.question.scope.collection
+        text = (fill(texts.EMPTY_COLLECTION, name=name) if empty else texts.NO_EVIDENCE).in_(turn.language)
+        yield TextDelta(text)
+        yield self._completed(turn, None, CheckedAnswer(text, (), ()), "refusal")
+
+    def _completed(
+        self,
+        turn: Turn,
+        generated: Generated | None,
+        checked: CheckedAnswer,
+        kind: AnswerKind,
+        notices: tuple[Bilingual, ...] = (),
+    ) -> AnswerCompleted:
+        if generated is None:
+            return AnswerCompleted(checked.text, kind, Usage(), turn.timings(), checked.citations, notices=notices)
+        shown = _check_notices(checked) + limit_notices(turn, self._engine, generated) if kind == "model" else ()
+        return AnswerCompleted(
+            text=checked.text,
+            kind=kind,
+            usage=generated.usage,
+            timings=turn.timings(generated.timings),
+            citations=checked.citations,
+            unsupported=checked.unsupported,
+            notices=(*notices, *shown),
+            stopped=generated.reason == "cancelled",
+            model=self._engine.info.name,
+            adapter=turn.question.adapter or self._adapter,
+            seed=generated.seed,
+        )
+
+
+def is_refusal(text: str) -> bool:
+    """Whether a reply to the grounded prompt is its refusal, whatever the punctuation."""
+    said = squeezed(text)
+    return any(squeezed(refusal) in said for refusal in (REFUSAL.en, REFUSAL.zh))
+
+
+def _drafts(turn: Turn, sources: Sequence[Source]) -> list[Draft]:
+    parts = grounded_parts(turn.query, passages_of(sources), turn.language)
+    return [draft("system", INSTRUCTION.in_(turn.language), "system"), Draft("user", tuple(map(_piece, parts)))]
+
+
+def _piece(part: PromptPart) -> Piece:
+    if part.source is not None:
+        return Piece(part.text, "source", part.source)
+    return Piece(part.text, "question" if part.is_question else "system")
+
+
+def _sources_found(sources: Sequence[Source], found: Retrieval) -> SourcesFound:
+    return SourcesFound(tuple(sources), found.evidence, found.searched, found.milliseconds)
+
+
+def _left_out(source: Source) -> Bilingual:
+    title = source.chunk.chunk.title
+    return Bilingual(
+        en=f"[{source.number}] {title}: {source.reason.en}", zh=f"[{source.number}] {title}：{source.reason.zh}"
+    )
+
+
+def _check_notices(checked: CheckedAnswer) -> tuple[Bilingual, ...]:
+    notices: list[Bilingual] = []
+    if checked.dropped:
+        notices.append(fill(texts.DROPPED_CITATIONS, numbers=", ".join(map(str, checked.dropped))))
+    if checked.placed:
+        notices.append(fill(texts.PLACED_CITATIONS, count=checked.placed))
+    return tuple(notices)

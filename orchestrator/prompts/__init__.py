@@ -1,0 +1,1 @@
+"""What the program itself says, to the model and to the person, in both languages."""

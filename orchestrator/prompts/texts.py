@@ -1,0 +1,85 @@
+"""Instructions to the model and sentences to the person, in both languages."""
+
+from core.language import Bilingual
+
+PROMPT_SYSTEM = Bilingual(
+    en="You are a helpful assistant. Answer clearly and briefly, in English. Say so when you do not know.",
+    zh="你是一个乐于助人的助手。请用中文清楚、简短地回答。不知道时请直说。",
+)
+STEP_BY_STEP = Bilingual(
+    en="Think step by step: write your reasoning between <think> and </think>, then the answer.",
+    zh="请逐步思考：先把推理过程写在 <think> 和 </think> 之间，然后给出答案。",
+)
+NO_EVIDENCE = Bilingual(
+    en="The documents do not hold an answer to this question, so none is given. The closest passages are listed below; "
+    "you can read them, or ask for an answer from general knowledge.",
+    zh="文档中没有这个问题的答案，因此不作回答。下面列出最接近的段落，您可以查看，或改为用通用知识回答。",
+)
+NOT_IN_PASSAGES = Bilingual(
+    en="The passages that were found do not answer this question. The closest ones are listed below; you can read "
+    "them, or ask for an answer from general knowledge.",
+    zh="找到的段落没有回答这个问题。下面列出最接近的段落，您可以查看，或改为用通用知识回答。",
+)
+EMPTY_COLLECTION = Bilingual(
+    en="The collection “{name}” holds no documents yet. Add some, or ask for an answer from general knowledge.",
+    zh="文档集“{name}”中还没有文档。请先添加文档，或改为用通用知识回答。",
+)
+EXTRACTIVE_CHOSEN = Bilingual(
+    en="Sentences from the documents, word for word; no model wrote this.",
+    zh="以下为文档原文摘句，并非模型生成。",
+)
+EXTRACTIVE_LANGUAGE = Bilingual(
+    en="The loaded model does not write this language: these are sentences from the documents, word for word.",
+    zh="当前模型不会书写这种语言：以下为文档原文摘句，并非模型生成。",
+)
+EXTRACTIVE_FALLBACK = Bilingual(
+    en="The model's answer was not supported by the documents: these are their sentences, word for word.",
+    zh="模型的回答得不到文档支持：以下为文档原文摘句。",
+)
+GENERAL_KNOWLEDGE = Bilingual(
+    en="From the model's general knowledge, without your documents.",
+    zh="来自模型的通用知识，未使用您的文档。",
+)
+FINETUNED = Bilingual(
+    en="Written by the base model with the adapter “{name}”, without your documents.",
+    zh="由基础模型加适配器“{name}”生成，未使用您的文档。",
+)
+LANGUAGE_NOT_WRITTEN = Bilingual(
+    en="The model {model} does not write this language well; load one that does for a better answer.",
+    zh="模型 {model} 不擅长书写这种语言；请换用支持该语言的模型以获得更好的回答。",
+)
+DROPPED_CITATIONS = Bilingual(
+    en="Citations of sources that do not exist were taken out: {numbers}.",
+    zh="已删去指向不存在来源的引用：{numbers}。",
+)
+PLACED_CITATIONS = Bilingual(
+    en="Citations placed by comparing sentences with sources, where the model wrote none: {count}.",
+    zh="由程序比对来源后补上的引用（模型未写出）：{count} 处。",
+)
+CUT_AT_LIMIT = Bilingual(
+    en="The answer was cut at {tokens} tokens. Raise max_tokens to read on.",
+    zh="回答在 {tokens} 个词元处被截断。如需更长的回答，请调大 max_tokens。",
+)
+USED = Bilingual(en="used", zh="已使用")
+CLOSEST = Bilingual(en="closest passage; not close enough to answer", zh="最接近的段落，但不足以回答")
+BELOW_TOP = Bilingual(en="ranked below the {count} passages used", zh="排在所用的 {count} 段之后")
+NO_ROOM = Bilingual(en="does not fit the budget of {tokens} tokens", zh="超出 {tokens} 个词元的预算")
+MERGED = Bilingual(en="joined with its neighbour [{number}]", zh="已与相邻段落 [{number}] 合并")
+TOOLS_MISSING = Bilingual(
+    en="The tools mode has no tools to call here. Switch tools on, or choose another mode.",
+    zh="工具模式下没有可调用的工具。请启用工具，或选择其他模式。",
+)
+ADAPTER_MISSING = Bilingual(
+    en="The fine-tuned mode needs an adapter, and none is there for this model. Train one with `python -m training`, "
+    "or choose another mode.",
+    zh="微调模式需要适配器，而当前模型没有。请用 `python -m training` 训练一个，或选择其他模式。",
+)
+NO_DOCUMENTS_SERVICE = Bilingual(
+    en="The documents cannot be searched here: no collection is open.",
+    zh="此处无法检索文档：没有打开任何文档集。",
+)
+
+
+def fill(template: Bilingual, **values: object) -> Bilingual:
+    """Return `template` with its places filled in both languages."""
+    return Bilingual(template.en.format(**values), template.zh.format(**values))
