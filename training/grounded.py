@@ -1,0 +1,186 @@
+"""The rows that teach a small model to answer from passages: cite, be short, and say when there is no answer.
+
+The recipe is RAFT's (Zhang et al. 2024) with several questions per set of passages: every question stands once with its
+own passage alone and once among distractors, in shuffled places; some stand before passages that do not hold the answer.
+"""
+
+import hashlib
+import json
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.grounded_prompt import REFUSAL, NumberedPassage, grounded_answer, grounded_messages
+from core.language import language_of
+from core.types import Message
+from training.cloze import cloze_questions
+from training.examples import Example
+
+# Articles whose hash falls below this share are never trained on: they are what is reported.
+HELD_OUT_SHARE = 0.25
+REFUSAL_SHARE = 0.15
+# Passages of a set together stay below this many characters, about a thousand tokens.
+MOST_CHARACTERS = 4600
+LONGEST_ANSWER = 320
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question, its answer, and the passage that holds it; `answer` is empty where the passage does not."""
+
+    text: str
+    answer: str
+    context_id: str
+
+
+@dataclass(frozen=True)
+class Context:
+    """A passage of an article."""
+
+    id: str
+    title: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Passages by id, and the questions about them."""
+
+    contexts: dict[str, Context]
+    questions: tuple[Question, ...]
+
+    def about(self, contexts: Sequence[Context]) -> list[Question]:
+        """The questions about any of `contexts`."""
+        wanted = {context.id for context in contexts}
+        return [question for question in self.questions if question.context_id in wanted]
+
+
+def is_held_out(title: str) -> bool:
+    """Whether an article is kept for reporting: a quarter of all titles, by hash, the same for ever."""
+    return int(hashlib.sha256(title.encode("utf-8")).hexdigest()[:8], 16) / 2**32 < HELD_OUT_SHARE
+
+
+def load_corpus(folder: Path, name: str, held_out: bool = False) -> Corpus:
+    """Read `<name>.contexts.jsonl` and `<name>.dev.jsonl`; keep the articles on one side of the split.
+
+    The title (where there is none, the id) decides the side.
+    """
+    rows = [
+        row for row in _lines(folder / f"{name}.contexts.jsonl") if is_held_out(row["title"] or row["id"]) == held_out
+    ]
+    contexts = {row["id"]: Context(row["id"], row["title"].replace("_", " "), row["text"]) for row in rows}
+    read = {"pubmedqa": _pubmed_question}.get(name, _question)
+    questions = [read(row) for row in _lines(folder / f"{name}.dev.jsonl") if row.get("context_id") in contexts]
+    return Corpus(contexts, tuple(question for question in questions if len(question.answer) <= LONGEST_ANSWER))
+
+
+def grounded_examples(folder: Path, seed: int = 42) -> list[Example]:
+    """All rows of the adapter `grounded`, from the development files in `folder` (held-out articles left out)."""
+    draw = random.Random(seed)
+    xquad = load_corpus(folder, "xquad_en")
+    clapnq = load_corpus(folder, "clapnq")
+    pubmed = load_corpus(folder, "pubmedqa")
+    rows = [
+        *_alone(xquad, draw),
+        *_among_distractors(xquad, draw, sizes=(5, 5, 4, 3, 2)),
+        *_among_distractors(xquad, draw, sizes=(5, 4, 3, 2)),
+        *_alone(_with_cloze(clapnq, draw, 2), draw, refusal_share=0.0),
+        *_among_distractors(_with_cloze(_part(clapnq, draw, 120), draw, 2), draw, sizes=(3, 4)),
+        *_alone(_part(pubmed, draw, 50), draw, refusal_share=0.0),
+    ]
+    draw.shuffle(rows)
+    return rows
+
+
+def _alone(corpus: Corpus, draw: random.Random, refusal_share: float = REFUSAL_SHARE) -> Iterator[Example]:
+    for context in corpus.contexts.values():
+        if len(context.text) <= MOST_CHARACTERS // 3:
+            yield from _asked([context], corpus, draw, refusal_share)
+
+
+def _among_distractors(corpus: Corpus, draw: random.Random, sizes: Sequence[int]) -> Iterator[Example]:
+    """Cut all passages into sets, half of them from one article (the hardest distractors), half mixed."""
+    waiting = sorted(corpus.contexts.values(), key=lambda context: context.id)
+    while waiting:
+        size = draw.choice(sizes)
+        first = waiting.pop(draw.randrange(len(waiting)))
+        near = sorted(waiting, key=lambda other: -_likeness(first, other))
+        pool = near[: size * 2] if draw.random() < 0.6 else draw.sample(waiting, min(len(waiting), size * 2))
+        chosen = [first, *draw.sample(pool, min(size - 1, len(pool)))]
+        while len(chosen) > 1 and sum(len(context.text) for context in chosen) > MOST_CHARACTERS:
+            chosen.pop()
+        waiting = [context for context in waiting if context not in chosen]
+        draw.shuffle(chosen)
+        yield from _asked(chosen, corpus, draw, REFUSAL_SHARE)
+
+
+def _asked(shown: Sequence[Context], corpus: Corpus, draw: random.Random, refusal_share: float) -> Iterator[Example]:
+    """The questions about the passages shown, and some about passages of the same articles that are not shown."""
+    numbered = [NumberedPassage(number, context.title, context.text) for number, context in enumerate(shown, 1)]
+    numbers = {context.id: number for number, context in enumerate(shown, 1)}
+    own = corpus.about(shown)
+    for question in own:
+        reply = grounded_answer(question.answer, numbers[question.context_id]) if question.answer else ""
+        yield _example(question.text, numbered, reply)
+    count = sum(draw.random() < refusal_share for _ in own)
+    for question in draw.sample(_near_misses(shown, corpus, draw), count) if count else ():
+        yield _example(question.text, numbered, "")
+
+
+def _near_misses(shown: Sequence[Context], corpus: Corpus, draw: random.Random) -> list[Question]:
+    """Questions whose passage is not shown and whose answer no shown passage holds, half from the same articles."""
+    titles = {context.title for context in shown}
+    text = " ".join(context.text for context in shown).lower()
+    ids = {context.id for context in shown}
+    away = [
+        question
+        for question in corpus.questions
+        if question.context_id not in ids and question.answer and question.answer.lower() not in text
+    ]
+    near = [question for question in away if corpus.contexts[question.context_id].title in titles]
+    return near + draw.sample(away, min(len(away), max(20, len(near) // 2)))
+
+
+def _example(question: str, passages: Sequence[NumberedPassage], reply: str) -> Example:
+    language = language_of(question)
+    messages = grounded_messages(question, passages, language)
+    return Example((*messages, Message("assistant", reply or REFUSAL.in_(language))))
+
+
+def _with_cloze(corpus: Corpus, draw: random.Random, per_passage: int) -> Corpus:
+    """Add questions made from the passages' own sentences: more answers to learn from each passage already read."""
+    made = [
+        Question(question, answer, context.id)
+        for context in corpus.contexts.values()
+        for question, answer in cloze_questions(context.text, per_passage, draw)
+    ]
+    return Corpus(corpus.contexts, (*corpus.questions, *made))
+
+
+def _part(corpus: Corpus, draw: random.Random, count: int) -> Corpus:
+    ids = draw.sample(sorted(corpus.contexts), min(count, len(corpus.contexts)))
+    contexts = {key: corpus.contexts[key] for key in ids}
+    return Corpus(contexts, tuple(one for one in corpus.questions if one.context_id in contexts))
+
+
+def _likeness(one: Context, other: Context) -> float:
+    """Share of words in common; passages of one article count as nearer than any other."""
+    a, b = set(one.text.lower().split()), set(other.text.lower().split())
+    return len(a & b) / max(1, len(a | b)) + (one.title == other.title)
+
+
+def _question(row: dict[str, Any]) -> Question:
+    answers = [answer for answer in row["answers"] if answer] if row.get("answerable", True) else []
+    return Question(row["question"], min(answers, key=len) if answers else "", row["context_id"])
+
+
+def _pubmed_question(row: dict[str, Any]) -> Question:
+    return Question(row["question"], str(row["answers"][0]).capitalize(), row["context_id"])
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            yield json.loads(line)

@@ -1,0 +1,237 @@
+"""LoRA on a GGUF dequantised into PyTorch. The one file where torch and transformers are used for training.
+
+The base weights are frozen; every linear layer of a block gets y = W·x + (alpha / r)·B·A·x (Hu et al. 2021). The loss
+is computed only where a token is trained: the output matrix is never multiplied with the other positions.
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.gguf_model import GgufModel, check_trainable
+from training.packing import Pack
+from training.recipe import TrainingRecipe
+
+if TYPE_CHECKING:
+    import torch
+
+# The linear layers of a block: where transformers keeps them, and what GGUF calls them.
+LINEARS = {
+    "self_attn.q_proj": "attn_q",
+    "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v",
+    "self_attn.o_proj": "attn_output",
+    "mlp.gate_proj": "ffn_gate",
+    "mlp.up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down",
+}
+MAX_GRADIENT_NORM = 1.0
+
+
+@dataclass(frozen=True)
+class LoraWeights:
+    """An adapter in the order of PyTorch's rows, by GGUF tensor name: `a` float32 (r, in), `b` float32 (out, r)."""
+
+    rank: int
+    alpha: float
+    a: dict[str, NDArray[np.float32]]
+    b: dict[str, NDArray[np.float32]]
+
+
+class LoraModel:
+    """A base model with a trainable adapter and its optimiser."""
+
+    def __init__(self, base: GgufModel, recipe: TrainingRecipe) -> None:
+        check_trainable(base)
+        import torch
+
+        if recipe.threads:
+            torch.set_num_threads(recipe.threads)
+        torch.manual_seed(recipe.seed)
+        self.base = base
+        self._recipe = recipe
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        self._model = load_dequantised(base.path).to(self.device)
+        self._layers = _attach(self._model, recipe)
+        parameters = [weight for a, b in self._layers.values() for weight in (a, b)]
+        self._optimiser = torch.optim.AdamW(parameters, lr=0.0, betas=(0.9, 0.98), weight_decay=0.0)
+        self._parameters = parameters
+
+    def accumulate(self, packs: Sequence[Pack], tokens: int | None = None) -> float:
+        """Add the gradient of the mean loss over the trained tokens of `packs`; return that loss in nats a token."""
+        total = tokens or sum(len(pack.targets) for pack in packs)
+        loss = 0.0
+        for pack in packs:
+            part = self._loss_sum(pack) / total
+            part.backward()  # type: ignore[no-untyped-call]
+            loss += part.item()
+        return loss
+
+    def step(self, learning_rate: float) -> float:
+        """Move the adapter by one AdamW step and clear the gradient; return the gradient's norm before clipping."""
+        import torch
+
+        norm = torch.nn.utils.clip_grad_norm_(self._parameters, MAX_GRADIENT_NORM)
+        for group in self._optimiser.param_groups:
+            group["lr"] = learning_rate
+        self._optimiser.step()
+        self._optimiser.zero_grad(set_to_none=True)
+        return float(norm)
+
+    def held_out_loss(self, packs: Sequence[Pack]) -> float:
+        """The mean loss over the trained tokens of `packs`, in nats a token, without learning from them."""
+        import torch
+
+        with torch.no_grad():
+            total = sum(float(self._loss_sum(pack)) for pack in packs)
+        return total / max(1, sum(len(pack.targets) for pack in packs))
+
+    def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        """float32 (len(ids), n_vocab): the output for each token of one row, with the adapter."""
+        import torch
+
+        with torch.no_grad():
+            output = self._model(input_ids=torch.tensor([list(ids)], device=self.device), use_cache=False)
+        return np.asarray(output.logits[0].float().cpu().numpy(), dtype=np.float32)
+
+    def weights(self) -> LoraWeights:
+        """A copy of the adapter as it stands."""
+        a = {name: pair[0].detach().float().cpu().numpy().copy() for name, pair in self._layers.items()}
+        b = {name: pair[1].detach().float().cpu().numpy().copy() for name, pair in self._layers.items()}
+        return LoraWeights(self._recipe.rank, self._recipe.alpha, a, b)
+
+    def save(self, folder: Path, state: dict[str, Any]) -> None:
+        """Write adapter, optimiser and `state` into `folder`, which exists only when it is whole."""
+        from safetensors.torch import save_file
+
+        beside = folder.with_name(folder.name + ".new")
+        beside.mkdir(parents=True, exist_ok=True)
+        save_file(self._tensors(), str(beside / "adapter.safetensors"))
+        (beside / "state.json").write_text(json.dumps(state), encoding="utf-8")
+        old = folder.with_name(folder.name + ".old")
+        if folder.exists():
+            folder.rename(old)
+        beside.rename(folder)
+        _remove(old)
+
+    def restore(self, folder: Path) -> dict[str, Any]:
+        """Take up what `save` wrote and return its state."""
+        import torch
+        from safetensors.torch import load_file
+
+        tensors = load_file(str(folder / "adapter.safetensors"), device=self.device)
+        state: dict[str, Any] = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+        with torch.no_grad():
+            for name, (a, b) in self._layers.items():
+                a.copy_(tensors[f"{name}.a"])
+                b.copy_(tensors[f"{name}.b"])
+        moments = [key for key in tensors if key.startswith("optimiser.")]
+        if moments:
+            self._optimiser.load_state_dict(self._optimiser_state(tensors))
+        return state
+
+    def _tensors(self) -> dict[str, "torch.Tensor"]:
+        tensors = {
+            f"{name}.{part}": pair[i].detach() for name, pair in self._layers.items() for i, part in enumerate("ab")
+        }
+        for index, moments in self._optimiser.state_dict()["state"].items():
+            for key, value in moments.items():
+                tensors[f"optimiser.{index}.{key}"] = value.reshape(1) if value.dim() == 0 else value
+        return {name: tensor.contiguous() for name, tensor in tensors.items()}
+
+    def _optimiser_state(self, tensors: dict[str, "torch.Tensor"]) -> dict[str, Any]:
+        whole = self._optimiser.state_dict()
+        whole["state"] = {
+            index: {
+                "step": tensors[f"optimiser.{index}.step"].reshape(()),
+                "exp_avg": tensors[f"optimiser.{index}.exp_avg"],
+                "exp_avg_sq": tensors[f"optimiser.{index}.exp_avg_sq"],
+            }
+            for index in range(len(self._parameters))
+        }
+        return dict(whole)
+
+    def _loss_sum(self, pack: Pack) -> "torch.Tensor":
+        import torch
+
+        def moved(part: NDArray[Any]) -> torch.Tensor:
+            return torch.from_numpy(part).to(self.device)
+
+        hidden = self._model.model(
+            input_ids=moved(pack.ids)[None],
+            position_ids=moved(pack.positions)[None],
+            attention_mask=moved(pack.mask())[None, None],
+            use_cache=False,
+        ).last_hidden_state[0]
+        logits = self._model.lm_head(hidden[moved(pack.sources)]).float()
+        return torch.nn.functional.cross_entropy(logits, moved(pack.targets), reduction="sum")
+
+
+def load_dequantised(path: Path) -> Any:
+    """The GGUF as a float32 `AutoModelForCausalLM`, frozen, in evaluation mode."""
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    import torch
+    from transformers import AutoModelForCausalLM, GgufConfig
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    model = AutoModelForCausalLM.from_pretrained(
+        str(path.parent),
+        gguf_file=path.name,
+        dtype=torch.float32,
+        # Without this the model stays marked as quantised and refuses gradients.
+        quantization_config=GgufConfig(dequantize=True),
+    )
+    model.requires_grad_(False)
+    return model.eval()
+
+
+def load_tokenizer(path: Path) -> Any:
+    """The tokenizer inside the GGUF, as transformers reads it."""
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    from transformers import AutoTokenizer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    return AutoTokenizer.from_pretrained(str(path.parent), gguf_file=path.name)
+
+
+def _attach(model: Any, recipe: TrainingRecipe) -> dict[str, tuple["torch.Tensor", "torch.Tensor"]]:
+    """Hang A and B on every linear layer of every block; return them by GGUF tensor name."""
+    layers = {}
+    for number, block in enumerate(model.model.layers):
+        for path, tensor in LINEARS.items():
+            layers[f"blk.{number}.{tensor}.weight"] = _hang(block.get_submodule(path), recipe)
+    return layers
+
+
+def _hang(linear: Any, recipe: TrainingRecipe) -> tuple["torch.Tensor", "torch.Tensor"]:
+    import torch
+
+    a = torch.empty(recipe.rank, linear.in_features, device=linear.weight.device)
+    # As in the paper: A random, B zero, so that the adapted model starts as the base.
+    torch.nn.init.kaiming_uniform_(a, a=5**0.5)
+    b = torch.zeros(linear.out_features, recipe.rank, device=linear.weight.device)
+    a.requires_grad_(True)
+    b.requires_grad_(True)
+    functional = torch.nn.functional
+
+    def adapted(_module: Any, inputs: tuple["torch.Tensor", ...], output: "torch.Tensor") -> "torch.Tensor":
+        # Scaling the narrow middle costs nothing; scaling the wide result would.
+        return output + functional.linear(functional.linear(inputs[0], a) * recipe.scale, b)
+
+    linear.register_forward_hook(adapted)
+    return a, b
+
+
+def _remove(folder: Path) -> None:
+    if folder.exists():
+        for file in folder.iterdir():
+            file.unlink()
+        folder.rmdir()
