@@ -1,0 +1,59 @@
+"""Attention: who looks at whom. A picture of where information could flow, not a proof of what was used."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from interpretability.model_file import Floats
+
+
+@dataclass(frozen=True)
+class AttentionMap:
+    """One layer: `weights` (heads, rows, n_tokens); each row sums to 1 and is 0 for tokens that come later.
+
+    Row r is the token at position `first` + r.
+    """
+
+    layer: int
+    weights: Floats
+    first: int = 0
+
+    def head(self, number: int | None) -> Floats:
+        """One head's map (rows, n_tokens), or the mean over the heads for None."""
+        return np.asarray(self.weights.mean(axis=0) if number is None else self.weights[number], dtype=np.float32)
+
+    def allowed(self) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
+        """True where a row may look: itself and what came before, (rows, n_tokens)."""
+        _, rows, columns = self.weights.shape
+        return np.arange(columns)[None] <= (self.first + np.arange(rows))[:, None]
+
+    @property
+    def first_token_share(self) -> Floats:
+        """Share that each head gives the first token: a parking place for attention that is not needed, (heads,)."""
+        return np.asarray(self.weights[:, :, 0].mean(axis=1), dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class SegmentAttention:
+    """Attention from rows to segments of the prompt: `weights` (layers, heads, rows, segments), rows from `first`."""
+
+    layers: tuple[int, ...]
+    weights: Floats
+    borders: tuple[int, ...]
+    first: int
+
+    def between(self, row_spans: Sequence[tuple[int, int]], reduce: str = "mean") -> Floats:
+        """Mean over the rows of each span (token positions), then `mean` or `max` over layers and heads.
+
+        The result (spans, segments) is what passages x sentences shows.
+        """
+        rows = np.stack(
+            [self.weights[:, :, start - self.first : stop - self.first].mean(axis=2) for start, stop in row_spans]
+        )
+        return np.asarray(rows.mean(axis=(1, 2)) if reduce == "mean" else rows.max(axis=(1, 2)), dtype=np.float32)
+
+    def head(self, layer: int, head: int, row_spans: Sequence[tuple[int, int]]) -> Floats:
+        """The same for one layer and head."""
+        weights = self.weights[self.layers.index(layer), head]
+        return np.stack([weights[start - self.first : stop - self.first].mean(axis=0) for start, stop in row_spans])

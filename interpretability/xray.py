@@ -1,0 +1,188 @@
+"""The X-ray: one object over a running model. It gives every part as a frozen value for a page or a command to draw."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.language import Bilingual
+from core.types import SamplingSettings
+from interpretability.attention import AttentionMap, SegmentAttention
+from interpretability.attribution import Attribution, leave_one_out
+from interpretability.comparison import Change, Comparison, compare, compare_outputs, steering_vectors
+from interpretability.logit_lens import HiddenStates
+from interpretability.loop import Step, steps_from
+from interpretability.model_file import Floats, ModelFile, read_model_file
+from interpretability.positions import Rotation
+from interpretability.tokens import Token
+
+OPERATIONS = "interpretability.operations"
+Call = Callable[[str, Mapping[str, Any]], tuple[Mapping[str, Any], Mapping[str, NDArray[Any]]]]
+
+
+@dataclass(frozen=True)
+class Abilities:
+    """What can be shown of this model with this build of the library; `notice` says what is missing and why."""
+
+    hidden: bool
+    attention: bool
+    notice: Bilingual | None = None
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Another way to run the prompt: an adapter file, another GGUF, or a push along a direction; all may be empty."""
+
+    adapter: str = ""
+    adapter_scale: float = 1.0
+    model: str = ""
+    vectors: Floats | None = None
+    strength: float = 0.0
+
+    def params(self) -> dict[str, Any]:
+        """The same as parameters of an operation."""
+        params: dict[str, Any] = {"adapter": self.adapter, "adapter_scale": self.adapter_scale, "model": self.model}
+        if self.vectors is not None:
+            params["steering"] = {"vectors": self.vectors.tolist(), "strength": self.strength}
+        return params
+
+
+PLAIN = Variant()
+
+
+class Xray:
+    """The X-ray of the model behind `call` (an engine's own `call`), whose file is `path`."""
+
+    def __init__(self, call: Call, path: Path) -> None:
+        self._call = call
+        self.path = path
+
+    @cached_property
+    def model(self) -> ModelFile:
+        """The file: settings, vocabulary, tables."""
+        return read_model_file(self.path)
+
+    @cached_property
+    def abilities(self) -> Abilities:
+        """The self-check, run once."""
+        values, _ = self._run("self_check", {})
+        return _judged(values, int(self.model.setting("block_count", 0)))
+
+    def tokens(self, text: str) -> tuple[Token, ...]:
+        """The tokens of `text`, special tokens recognised."""
+        return self._tokens({"text": text})
+
+    def tokens_of(self, ids: Sequence[int]) -> tuple[Token, ...]:
+        """The tokens with these ids."""
+        return self._tokens({"ids": list(map(int, ids))})
+
+    def hidden(self, ids: Sequence[int], first: int = 0, variant: Variant = PLAIN) -> tuple[HiddenStates, Floats]:
+        """Hidden states of the rows from `first` on, and the logits (n_vocab,) after the last token."""
+        _, arrays = self._run("trace", {"ids": list(ids), "first": first, "hidden": True, **variant.params()})
+        layers = sorted((key for key in arrays if key.startswith("l_out-")), key=lambda key: int(key[6:]))
+        return HiddenStates(np.stack([arrays[key] for key in ("embd", *layers)]), first), arrays["logits"][0]
+
+    def attention(self, ids: Sequence[int], layer: int, first: int = 0) -> AttentionMap | None:
+        """All heads of one layer for the rows from `first` on; None where this layer has no attention."""
+        params = {"ids": list(ids), "first": first, "attention": [layer], "logits": "none"}
+        _, arrays = self._run("trace", params)
+        weights = arrays.get(f"attention-{layer}")
+        return None if weights is None else AttentionMap(layer, weights, first)
+
+    def segments(self, ids: Sequence[int], borders: Sequence[int], first: int) -> SegmentAttention:
+        """Attention of the rows from `first` on, summed over segments of the prompt, for every layer and head."""
+        params = {"ids": list(ids), "first": first, "segments": list(borders), "logits": "none"}
+        _, arrays = self._run("trace", params)
+        layers = sorted(int(key[9:]) for key in arrays if key.startswith("segments-"))
+        weights = np.stack([arrays[f"segments-{layer}"] for layer in layers])
+        return SegmentAttention(tuple(layers), weights, tuple(borders), first)
+
+    def rotations(self, ids: Sequence[int], layer: int) -> tuple[Rotation, Rotation] | None:
+        """Queries and keys of one layer before and after RoPE; None where this layer does not rotate."""
+        _, arrays = self._run("trace", {"ids": list(ids), "rope": [layer], "logits": "none"})
+        if f"Q-{layer}-after" not in arrays or f"Q-{layer}-before" not in arrays:
+            return None
+        queries, keys = (
+            Rotation(layer, arrays[f"{name}-{layer}-before"], arrays[f"{name}-{layer}-after"]) for name in "QK"
+        )
+        return queries, keys
+
+    def logits(self, ids: Sequence[int], variant: Variant = PLAIN) -> Floats:
+        """Logits after the last token, float32 (n_vocab,)."""
+        _, arrays = self._run("trace", {"ids": list(ids), **variant.params()})
+        return np.asarray(arrays["logits"][0], dtype=np.float32)
+
+    def steps(
+        self, ids: Sequence[int], n: int, sampling: SamplingSettings, variant: Variant = PLAIN
+    ) -> tuple[Step, ...]:
+        """The next `n` turns of the loop, fewer where the model ends."""
+        params = {"ids": list(ids), "n": n, "sampling": asdict(sampling), **variant.params()}
+        return steps_from(self._run("continuations", params)[1])
+
+    def score(self, prompts: Sequence[str], continuation: str) -> list[list[float]]:
+        """Log-probability of every token of `continuation` after each prompt, in a context of its own."""
+        ids = [[token.id for token in self.tokens(text)] for text in (*prompts, continuation)]
+        _, arrays = self._run("log_probabilities", {"prompts": ids[:-1], "continuation": ids[-1]})
+        rows: list[list[float]] = arrays["log_probabilities"].tolist()
+        return rows
+
+    def attribute(self, prompt: str, spans: Sequence[tuple[int, int]], answer: str) -> Attribution:
+        """Which passage the answer used: see `attribution.leave_one_out`."""
+        return leave_one_out(prompt, spans, answer, self.score)
+
+    def compare(self, ids: Sequence[int], variant: Variant) -> Comparison:
+        """The same prompt as it is and as `variant` (an adapter or a push) runs it."""
+        (before, first), (after, second) = self.hidden(ids), self.hidden(ids, 0, variant)
+        return compare(before, after, (first, second))
+
+    def compare_models(self, text: str, other: str) -> tuple[float, tuple[Change, ...]] | None:
+        """Next-token distributions of this model and the GGUF at `other`; None where their vocabularies differ."""
+        if read_model_file(Path(other)).tokens != self.model.tokens:
+            return None
+        ids = [token.id for token in self.tokens(text)]
+        return compare_outputs(self.logits(ids), self.logits(ids, Variant(model=other)))
+
+    def steering(self, positive: Sequence[str], negative: Sequence[str]) -> Floats:
+        """A direction per layer from opposite examples, float32 (layers, n_embd)."""
+        return steering_vectors(self._last_states(positive), self._last_states(negative))
+
+    def _last_states(self, texts: Sequence[str]) -> Floats:
+        prompts = [[token.id for token in self.tokens(text)] for text in texts]
+        return np.stack([self.hidden(ids, len(ids) - 1)[0].states[1:, 0] for ids in prompts])
+
+    def _tokens(self, params: Mapping[str, Any]) -> tuple[Token, ...]:
+        values, _ = self._run("pieces", params)
+        return tuple(
+            Token(token, bytes.fromhex(data)) for token, data in zip(values["ids"], values["pieces"], strict=True)
+        )
+
+    def _run(self, operation: str, params: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, NDArray[Any]]]:
+        return self._call(f"{OPERATIONS}:{operation}", params)
+
+
+def _judged(values: Mapping[str, Any], n_layers: int) -> Abilities:
+    if not values["hidden"]:
+        reason = values["reason"] or "the tensors have other names"
+        return Abilities(
+            False,
+            False,
+            Bilingual(
+                en=f"Only the output can be shown: this build of llama.cpp does not let its inside be read ({reason}).",
+                zh=f"只能显示输出：当前 llama.cpp 版本无法读取内部状态（{reason}）。",
+            ),
+        )
+    layers = int(values.get("attention_layers", 0))
+    if values["attention"] and layers == n_layers:
+        return Abilities(True, True)
+    return Abilities(
+        True,
+        bool(values["attention"]),
+        Bilingual(
+            en=f"{layers} of {n_layers} layers have attention weights that can be shown; the others work another way.",
+            zh=f"{n_layers} 层中有 {layers} 层的注意力权重可以显示；其余各层以其他方式工作。",
+        ),
+    )
