@@ -1,0 +1,121 @@
+"""The command line: `python -m app` opens the page; `ask`, `doctor` and the rest do the same work in the terminal."""
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from app import launch, terminal
+from core.config import Settings, load_settings
+from core.errors import FourfoldError, SettingError
+from core.language import Bilingual
+from core.types import DEFAULT_COLLECTION
+
+MODES = ("auto", "prompt", "tools", "rag", "finetuned")
+Command = Callable[[Settings, argparse.Namespace], int]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return the process's exit status: 0 done, 1 failed, 2 wrong use, 130 interrupted."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    command: Command = options.command
+    try:
+        return command(_settings(options), options)
+    except FourfoldError as error:
+        return _report(error.message, getattr(options, "json", False))
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        return 130
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    overrides = {name: getattr(options, name, None) for name in ("host", "port", "home")}
+    return load_settings(**{name: value for name, value in overrides.items() if value is not None})
+
+
+def _report(message: Bilingual, as_json: bool) -> int:
+    print(message.in_(terminal.language()), file=sys.stderr)
+    if as_json:
+        print(json.dumps({"error": message.en, "error_zh": message.zh}, ensure_ascii=False))
+    return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m app", description="Fourfold: ask your own documents, locally.")
+    parser.set_defaults(command=_chat)
+    _page_options(parser)
+    commands = parser.add_subparsers(title="commands", metavar="")
+    _page_options(_command(commands, "chat", _chat, "open the page (the default)"), default=argparse.SUPPRESS)
+    ask = _command(commands, "ask", _ask, "answer one question here")
+    ask.add_argument("question", help="the question; - reads it from the standard input")
+    ask.add_argument("--mode", choices=MODES, default="auto")
+    ask.add_argument("--collection", default=DEFAULT_COLLECTION, metavar="NAME")
+    _json(ask)
+    _json(_command(commands, "doctor", _doctor, "tell what is there and what is missing"))
+    _json(_command(commands, "collections", _collections, "list the collections"))
+    documents = _command(commands, "documents", _documents, "list the documents of a collection, or remove one")
+    documents.add_argument("--collection", default=DEFAULT_COLLECTION, metavar="NAME")
+    documents.add_argument("--delete", metavar="ID", help="remove the document with this id")
+    _json(documents)
+    serve = _command(commands, "serve", _serve, "offer the HTTP API")
+    serve.add_argument("--host", help="address to listen on")
+    return parser
+
+
+def _command(commands: Any, name: str, run: Command, summary: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=summary, description=summary)
+    parser.set_defaults(command=run)
+    return parser
+
+
+def _page_options(parser: argparse.ArgumentParser, default: Any = None) -> None:
+    parser.add_argument("--host", default=default, help="address to listen on (127.0.0.1)")
+    parser.add_argument("--port", type=int, default=default, help="port of the page (8501)")
+    no_browser = default if default is argparse.SUPPRESS else False
+    parser.add_argument("--no-browser", action="store_true", default=no_browser, help="do not open a browser window")
+
+
+def _json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="the last line of the output is one JSON object")
+
+
+def _chat(settings: Settings, options: argparse.Namespace) -> int:
+    port = launch.free_port(settings.host, settings.port)
+    if port != settings.port:
+        print(f"Port {settings.port} is taken; using {port}.")
+    print(f"Fourfold is at http://{settings.host}:{port}   (Ctrl-C ends it)", flush=True)
+    launch.serve(settings, port, open_browser=launch.has_display() and not options.no_browser)
+    return 0
+
+
+def _ask(settings: Settings, options: argparse.Namespace) -> int:
+    text = sys.stdin.read() if options.question == "-" else options.question
+    if not text.strip():
+        raise SettingError(Bilingual("The question is empty; write one.", "问题是空的，请写一个。"))
+    return terminal.ask(settings, text.strip(), options.mode, options.collection, options.json)
+
+
+def _doctor(settings: Settings, options: argparse.Namespace) -> int:
+    return terminal.doctor(settings, options.json)
+
+
+def _collections(settings: Settings, options: argparse.Namespace) -> int:
+    return terminal.collections(settings, options.json)
+
+
+def _documents(settings: Settings, options: argparse.Namespace) -> int:
+    return terminal.documents(settings, options.collection, options.delete, options.json)
+
+
+def _serve(settings: Settings, _options: argparse.Namespace) -> int:
+    from app.api import serve
+
+    serve(settings)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,152 @@
+"""What one process shares: settings, history, the running answers, and the heavy parts, built in the background.
+
+The page is usable while the parts load; a question asked meanwhile waits for them in its own thread.
+"""
+
+import atexit
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from app.runs import Answering, IsCancelled, Runs
+from core.config import Settings, load_settings
+from core.errors import FourfoldError
+from core.language import Bilingual
+from core.types import Question
+from orchestrator.events import AnswerEvent
+from orchestrator.history import History
+
+if TYPE_CHECKING:
+    from inference.protocol import ChatEngine, ModelInfo
+    from orchestrator.assistant import Assistant
+    from retrieval.library import Library
+
+State = Literal["loading", "ready", "failed"]
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What is heavy: the model's engine, the collections, and the assistant over both."""
+
+    engine: "ChatEngine"
+    library: "Library"
+    assistant: "Assistant"
+    ensure_samples: Callable[[], None] = lambda: None
+    warm_up: Callable[[], None] = lambda: None
+
+
+class Container:
+    """The parts of the application. Thread-safe; `start` returns at once."""
+
+    def __init__(self, settings: Settings, build: Callable[[Settings], Parts] | None = None) -> None:
+        self.settings = settings
+        self.history = History(settings.paths.conversations_file)
+        # No answer survives its process: whatever still says "streaming" was cut off.
+        self.history.close_interrupted(older_than_seconds=0.0)
+        self.runs = Runs(self.history)
+        self.problem: Bilingual | None = None
+        self.model: ModelInfo | None = None
+        self._build = build or build_parts
+        self._parts: Parts | None = None
+        self._built = threading.Event()
+        self._warm = threading.Event()
+
+    def start(self) -> "Container":
+        """Begin to load models and index in the background."""
+        threading.Thread(target=self._load, name="loading", daemon=True).start()
+        atexit.register(self.close)
+        return self
+
+    @property
+    def state(self) -> State:
+        """Whether an answer can begin without waiting for a model to load."""
+        if self.problem is not None:
+            return "failed"
+        return "ready" if self._warm.is_set() else "loading"
+
+    def parts(self) -> Parts:
+        """The heavy parts, waiting until they are there. Raises FourfoldError where they cannot be built."""
+        self._built.wait()
+        if self._parts is None:
+            raise FourfoldError(self.problem or Bilingual("The models did not load.", "模型未能加载。"))
+        return self._parts
+
+    def answering(self, question: Question) -> Answering:
+        """How to answer a question, for `Runs.start`."""
+
+        def answer(is_cancelled: IsCancelled) -> Iterator[AnswerEvent]:
+            yield from self.parts().assistant.answer(question, is_cancelled)
+
+        return answer
+
+    def close(self) -> None:
+        """Stop what runs and give the model's process back."""
+        self.runs.cancel_all()
+        if self._parts is not None:
+            self._parts.assistant.close()
+
+    def _load(self) -> None:
+        try:
+            self._parts = self._build(self.settings)
+            # Questions may be asked from here on; what follows only saves the first one its wait.
+            self._built.set()
+            self._parts.ensure_samples()
+            self._parts.warm_up()
+            self.model = self._parts.engine.info
+        except FourfoldError as error:
+            self.problem = error.message
+        except Exception as error:  # noqa: BLE001 shown on every page in place of the model's state
+            _log.exception("the models could not be loaded")
+            self.problem = Bilingual(
+                en=f"Loading failed: {error}. `python -m app doctor` tells what is missing.",
+                zh=f"加载失败：{error}。运行 `python -m app doctor` 查看缺少什么。",
+            )
+        finally:
+            self._built.set()
+            self._warm.set()
+
+
+def build_parts(settings: Settings) -> Parts:
+    """Open the engine and the collections that the settings name; models load when they are first used."""
+    from ingest.samples import ensure_sample_collection
+
+    from inference.runtime import open_engine
+    from orchestrator.build import build_assistant
+    from retrieval.embedder import open_embedder
+    from retrieval.library import Library
+
+    engine, embedder = open_engine(settings), open_embedder(settings)
+    library = Library(settings, embedder)
+    assistant = build_assistant(settings, engine=engine, searcher=library.searcher())
+
+    def ensure_samples() -> None:
+        ensure_sample_collection(library, settings)
+
+    def warm_up() -> None:
+        embedder.embed_query("warm")
+        _ = engine.info
+
+    return Parts(engine, library, assistant, ensure_samples, warm_up)
+
+
+_shared: Container | None = None
+_sharing = threading.Lock()
+
+
+def shared() -> Container:
+    """The container of this process, made and started at the first call."""
+    global _shared
+    with _sharing:
+        if _shared is None:
+            _shared = Container(load_settings()).start()
+        return _shared
+
+
+def share(container: Container) -> None:
+    """Make `container` the one of this process: for a command line with settings of its own, and for tests."""
+    global _shared
+    with _sharing:
+        _shared = container

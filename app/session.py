@@ -1,0 +1,92 @@
+"""Typed access to what belongs to one browser tab, and to what the whole process shares."""
+
+from dataclasses import dataclass
+from typing import cast
+
+import streamlit as st
+
+from app.container import Container, shared
+from app.wording import Wording
+from core.language import Language
+from core.types import DEFAULT_COLLECTION, Mode
+
+_LANGUAGE = "language"
+_CONVERSATION = "conversation"
+_OPEN = "open_panel"
+# In the address, so that a refresh finds its conversation again.
+CONVERSATION_PARAMETER = "c"
+
+
+@dataclass(frozen=True)
+class OpenPanel:
+    """The side panel that is open: a source of an answer, its prompt, or a document."""
+
+    kind: str
+    subject: str
+    number: int = 0
+
+
+def container() -> Container:
+    """The parts that every tab shares, loading since the first page was drawn."""
+    return shared()
+
+
+def language() -> Language:
+    """The language of this tab: chosen in the sidebar, else set, else the browser's."""
+    chosen = st.session_state.get(_LANGUAGE)
+    if chosen is None:
+        setting = container().settings.language
+        chosen = _of_browser() if setting == "auto" else setting
+    return cast(Language, chosen)
+
+
+def choose_language(chosen: Language) -> None:
+    """Switch the language of this tab."""
+    st.session_state[_LANGUAGE] = chosen
+
+
+def words() -> Wording:
+    """The strings in the language of this tab."""
+    return Wording(language())
+
+
+def conversation_id() -> str:
+    """The conversation that is shown, or "" for a new one."""
+    if _CONVERSATION not in st.session_state:
+        st.session_state[_CONVERSATION] = st.query_params.get(CONVERSATION_PARAMETER, "")
+    return str(st.session_state[_CONVERSATION])
+
+
+def open_conversation(identifier: str) -> None:
+    """Show a conversation; "" shows the welcome."""
+    st.session_state[_CONVERSATION] = identifier
+    close_panel()
+
+
+def mode() -> Mode:
+    """The mode that the next question is asked in."""
+    return cast(Mode, st.session_state.get("mode") or "auto")
+
+
+def collection() -> str:
+    """The collection that the next question searches."""
+    return str(st.session_state.get("collection") or DEFAULT_COLLECTION)
+
+
+def panel() -> OpenPanel | None:
+    """The side panel that is open, if any."""
+    return cast("OpenPanel | None", st.session_state.get(_OPEN))
+
+
+def open_panel(kind: str, subject: str, number: int = 0) -> None:
+    """Open the side panel."""
+    st.session_state[_OPEN] = OpenPanel(kind, subject, number)
+
+
+def close_panel() -> None:
+    """Close the side panel."""
+    st.session_state[_OPEN] = None
+
+
+def _of_browser() -> Language:
+    return "zh" if (st.context.locale or "").lower().startswith("zh") else "en"

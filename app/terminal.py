@@ -1,0 +1,136 @@
+"""The commands that answer in the terminal: they print what the page draws."""
+
+import dataclasses
+import json
+import locale
+import sys
+from typing import Any
+
+from app.answer_view import AnswerView, fold
+from app.container import build_parts
+from core.config import Settings
+from core.language import Bilingual, Language
+from core.types import Mode, Question, Scope
+from orchestrator.events import AnswerEvent, QueryRewritten, RouteChosen, SourcesFound, TextDelta, ToolFinished
+from orchestrator.serialise import plain
+
+_TITLES = {"ok": "ok", "optional": "--", "missing": "!!"}
+
+
+def language() -> Language:
+    """The language of the terminal, by its locale."""
+    return "zh" if (locale.getlocale()[0] or "").lower().startswith(("zh", "chinese")) else "en"
+
+
+def write(text: str = "", end: str = "\n") -> None:
+    """Print to the standard output at once."""
+    sys.stdout.write(text + end)
+    sys.stdout.flush()
+
+
+def ask(settings: Settings, text: str, mode: Mode, collection: str, as_json: bool) -> int:
+    """Answer one question, streaming; return 0, or 1 where no answer could be given."""
+    parts = build_parts(settings)
+    parts.ensure_samples()
+    view, streamed = AnswerView(), ""
+    try:
+        for event in parts.assistant.answer(Question(text, mode=mode, scope=Scope(collection=collection))):
+            view = fold(view, event)
+            streamed += event.text if isinstance(event, TextDelta) else ""
+            if not as_json:
+                _print_event(event)
+    finally:
+        parts.assistant.close()
+    if as_json:
+        write(json.dumps(answer_json(view), ensure_ascii=False))
+    else:
+        _print_end(view, streamed)
+    return 1 if view.failed is not None else 0
+
+
+def answer_json(view: AnswerView) -> dict[str, Any]:
+    """An answer as plain JSON: text, kind, mode, sources, citations, usage, timings."""
+    if view.failed is not None or view.completed is None:
+        message = view.failed or Bilingual("The answer broke off.", "回答中断。")
+        return {"error": message.en, "error_zh": message.zh, "partial": view.text}
+    sources = [
+        {
+            "number": source.number,
+            "title": source.chunk.chunk.title,
+            "uri": source.chunk.chunk.uri,
+            "page": source.chunk.chunk.page,
+            "text": source.chunk.chunk.text,
+        }
+        for source in view.used_sources
+    ]
+    mode = view.route.mode if view.route else ""
+    evidence = view.found.evidence.level if view.found else None
+    return {"mode": mode, "evidence": evidence, **plain(view.completed), "sources": sources}
+
+
+def _print_event(event: AnswerEvent) -> None:
+    match event:
+        case RouteChosen():
+            write(f"[{event.route.mode}]", end=" ")
+        case QueryRewritten():
+            write(f"({event.rewritten})", end=" ")
+        case SourcesFound():
+            used = sum(source.used for source in event.sources)
+            write(f"searched {event.searched:,} → {len(event.sources)} → {used} used · {event.evidence.level}")
+        case ToolFinished():
+            write(f"{event.call.name}({json.dumps(dict(event.call.arguments), ensure_ascii=False)}) = {event.result}")
+        case TextDelta():
+            write(event.text, end="")
+
+
+def _print_end(view: AnswerView, streamed: str) -> None:
+    if view.failed is not None:
+        write("\n" + view.failed.in_(language()))
+        return
+    completed = view.completed
+    if completed is None:
+        return
+    # A check may have changed what was streamed; the checked text is the answer.
+    write("" if completed.text.strip() == streamed.strip() else f"\n→ {completed.text}")
+    for number in sorted({citation.number for citation in completed.citations}):
+        source = view.source(number)
+        if source is not None:
+            chunk = source.chunk.chunk
+            write(f"[{number}] {chunk.title or chunk.uri}" + (f", p. {chunk.page}" if chunk.page else ""))
+    for notice in completed.notices:
+        write(f"({notice.in_(language())})")
+
+
+def doctor(settings: Settings, as_json: bool) -> int:
+    """Print every check; return 1 where something needed is missing."""
+    from app.doctor import examine
+
+    found = []
+    for check in examine(settings):
+        found.append(check)
+        if not as_json:
+            remedy = check.remedy.in_(language())
+            write(
+                f"{_TITLES[check.state]}  {check.name.in_(language()):<24} {check.detail}{'  ' if check.detail else ''}{remedy}"
+            )
+    missing = sum(check.state == "missing" for check in found)
+    if as_json:
+        write(
+            json.dumps(
+                {"missing": missing, "checks": [dataclasses.asdict(check) for check in found]}, ensure_ascii=False
+            )
+        )
+    return 1 if missing else 0
+
+
+def collections(settings: Settings, as_json: bool) -> int:
+    """List the collections with their counts."""
+    from app.library import summaries
+
+    found = summaries(settings)
+    if as_json:
+        write(json.dumps({"collections": [dataclasses.asdict(summary) for summary in found]}, ensure_ascii=False))
+        return 0
+    for summary in found:
+        write(f"{summary.name:<24} {summary.documents:>6} documents {summary.chunks:>8} passages")
+    return 0

@@ -1,0 +1,209 @@
+"""The chat: questions, streamed answers with their receipts, and the welcome of an empty conversation."""
+
+import html
+from functools import partial
+
+import streamlit as st
+
+from app import session
+from app.answer_view import view_of_message
+from app.runs import AnswerRun
+from app.widgets import answer, panel
+from app.widgets.answer_text import plain_label
+from app.wording import Wording
+from core.types import Mode, Question, Scope
+from orchestrator.events import Route
+from orchestrator.history import Overrule, StoredMessage
+
+MODES: tuple[Mode, ...] = ("auto", "prompt", "tools", "rag", "finetuned")
+POLL_SECONDS = 0.15
+
+
+def draw() -> None:
+    """Draw the page of the conversation that is open."""
+    words = session.words()
+    thread = _thread()
+    if thread:
+        st.query_params[session.CONVERSATION_PARAMETER] = thread[0].conversation_id
+        _heading(thread[0].conversation_id, words)
+    else:
+        st.query_params.clear()
+        _welcome(words)
+    for place, message in enumerate(thread):
+        _turn(message, is_last=place == len(thread) - 1)
+    with st.bottom:
+        _controls(words)
+        text = st.chat_input(words("chat.placeholder"), key="question", max_chars=20_000)
+    if text:
+        ask(text)
+    panel.draw_open_panel()
+
+
+def ask(text: str) -> None:
+    """Store a question and begin its answer; the conversation is made where none is open."""
+    history = session.container().history
+    if not session.conversation_id() or not _exists(session.conversation_id()):
+        session.open_conversation(history.create().id)
+    question = history.add_question(session.conversation_id(), text)
+    _begin(question, session.mode())
+
+
+def _begin(question: StoredMessage, mode: Mode) -> None:
+    box = session.container()
+    message = box.history.begin_answer(question.id)
+    asked = Question(
+        text=question.text,
+        history=box.history.chat_before(question.id),
+        mode=mode,
+        scope=Scope(collection=session.collection()),
+        conversation_id=question.conversation_id,
+    )
+    box.runs.start(message.id, box.answering(asked))
+    st.rerun()
+
+
+def _ask_again(question_id: str, route: Route | None, mode: Mode) -> None:
+    """Answer the same question anew; a route that was overruled is kept as a case for the router."""
+    history = session.container().history
+    question = history.message(question_id)
+    if route is not None and route.chosen_by != "user" and mode != "auto" and mode != route.mode:
+        earlier = tuple(turn.content for turn in history.chat_before(question_id))
+        history.add_overrule(Overrule(question.text, earlier, session.collection(), route.mode, mode))
+    _begin(question, mode)
+
+
+def _thread() -> list[StoredMessage]:
+    identifier = session.conversation_id()
+    try:
+        return session.container().history.thread(identifier) if identifier else []
+    except KeyError:
+        # An address of a conversation that was deleted.
+        session.open_conversation("")
+        return []
+
+
+def _exists(identifier: str) -> bool:
+    try:
+        session.container().history.thread(identifier)
+    except KeyError:
+        return False
+    return True
+
+
+def _turn(message: StoredMessage, is_last: bool) -> None:
+    if message.role == "user":
+        st.html(f'<div class="ff-question">{html.escape(message.text)}</div>')
+        return
+    run = session.container().runs.get(message.id)
+    if run is not None:
+        _running(message.id)
+        return
+    view = view_of_message(message)
+    answer.draw_finished(view, message.id, partial(_ask_again, message.parent_id, view.route))
+    _actions(message, is_last)
+
+
+@st.fragment(run_every=POLL_SECONDS)
+def _running(answer_id: str) -> None:
+    """The running answer, drawn anew a few times a second without the rest of the page."""
+    run = session.container().runs.get(answer_id)
+    if run is None:
+        st.rerun()
+    else:
+        answer.draw_running(run.view, answer_id)
+        _stop_button(run)
+
+
+def _stop_button(run: AnswerRun) -> None:
+    words = session.words()
+    label = words("answer.stopping" if run.is_cancelled else "answer.stop")
+    st.button(
+        label,
+        icon=":material/stop_circle:",
+        key=f"stop_{run.answer_id}",
+        on_click=run.cancel,
+        disabled=run.is_cancelled,
+        shortcut="Escape",
+    )
+
+
+def _actions(message: StoredMessage, is_last: bool) -> None:
+    words, view = session.words(), view_of_message(message)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"actions_{message.id}"):
+        if view.completed is not None:
+            st.caption(answer.cost_line(view.completed, words), width="content")
+        if view.context is not None:
+            st.button(
+                words("prompt.open"),
+                key=f"prompt_{message.id}",
+                type="tertiary",
+                icon=":material/visibility:",
+                on_click=session.open_panel,
+                args=("prompt", message.id),
+            )
+        if is_last and st.button(
+            words("answer.again"), key=f"regenerate_{message.id}", type="tertiary", icon=":material/refresh:"
+        ):
+            _ask_again(message.parent_id, None, session.mode())
+        _siblings(message)
+
+
+def _siblings(message: StoredMessage) -> None:
+    if message.siblings < 2:
+        return
+    history = session.container().history
+    family = history.siblings(message.id)
+    place = message.sibling - 1
+    for step, icon in ((-1, ":material/chevron_left:"), (1, ":material/chevron_right:")):
+        if step == 1:
+            st.caption(f"{message.sibling}/{message.siblings}", width="content")
+        st.button(
+            icon,
+            key=f"sibling_{step}_{message.id}",
+            type="tertiary",
+            help=session.words()("answer.other_version"),
+            disabled=not 0 <= place + step < len(family),
+            on_click=history.select,
+            args=(family[max(0, min(place + step, len(family) - 1))],),
+        )
+
+
+def _controls(words: Wording) -> None:
+    st.segmented_control(
+        words("mode.label"),
+        MODES,
+        default="auto",
+        required=True,
+        format_func=lambda mode: f"{answer.MODE_ICONS[mode]} {words(f'mode.{mode}')}",
+        key="mode",
+        label_visibility="collapsed",
+        help=None,
+    )
+
+
+def _heading(identifier: str, words: Wording) -> None:
+    history = session.container().history
+    title = next((row.title for row in history.conversations(1000) if row.id == identifier), "")
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.markdown(f"**{plain_label(title, 70)}**", width="content")
+        with st.popover(":material/more_horiz:", type="tertiary", help=words("conversation.options")):
+            renamed = st.text_input(words("conversation.rename"), value=title, key=f"rename_{identifier}")
+            if renamed and renamed != title:
+                history.rename(identifier, renamed)
+                st.rerun()
+            if st.button(words("conversation.delete"), icon=":material/delete:", key=f"delete_{identifier}"):
+                history.delete(identifier)
+                session.open_conversation("")
+                st.rerun()
+
+
+def _welcome(words: Wording) -> None:
+    st.title(words("welcome.title"))
+    st.write(words("welcome.text"))
+    with st.container(key="welcome_questions"):
+        for number in (1, 2, 3):
+            question = words(f"welcome.question_{number}")
+            icon = answer.MODE_ICONS[words(f"welcome.mode_{number}")]
+            if st.button(question, key=f"welcome_{number}", icon=icon, width="stretch"):
+                ask(question)
+    st.caption(words("welcome.where"))

@@ -1,0 +1,81 @@
+"""An answer's Markdown as HTML that is safe to show: no raw HTML, no image, no link; citations become chips.
+
+The text comes from a model that may repeat whatever stands in a document, so nothing in it may load or lead anywhere.
+"""
+
+import html
+import re
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+# Private-use characters stand for the borders of a doubted sentence while Markdown is parsed.
+_OPEN, _CLOSE = "\ue000", "\ue001"
+_PRIVATE = re.compile("[\ue000-\uf8ff]")
+_CITATION = re.compile(r"\[(\d{1,2})\]")
+
+
+def answer_html(
+    text: str, answer_id: str = "", cited: Sequence[int] = (), doubted: Sequence[tuple[int, int]] = ()
+) -> str:
+    """HTML of an answer. Numbers in `cited` become chips; spans in `doubted` (offsets in `text`) are underlined."""
+    marked = _mark(text, doubted)
+    rendered = str(_parser().render(marked, {"answer": answer_id, "cited": frozenset(cited)}))
+    rendered = rendered.replace(_OPEN, '<span class="ff-doubted">').replace(_CLOSE, "</span>")
+    return f'<div class="ff-answer">{rendered}</div>'
+
+
+def marked_passage_html(text: str, start: int, end: int) -> str:
+    """A passage as escaped text with the characters from `start` to `end` marked; an empty span marks nothing."""
+    before, marked, after = text[:start], text[start:end], text[end:]
+    mark = f"<mark>{html.escape(marked)}</mark>" if marked.strip() else html.escape(marked)
+    return f'<div class="ff-passage">{html.escape(before)}{mark}{html.escape(after)}</div>'
+
+
+def plain_label(text: str, longest: int = 60) -> str:
+    """Untrusted text for a widget's label: Markdown signs escaped, one line, cut at `longest` characters."""
+    line = " ".join(text.split())
+    if len(line) > longest:
+        line = line[: longest - 1].rstrip() + "…"
+    return re.sub(r"([\\`*_{}\[\]()<>#+!|~$:-])", r"\\\1", line)
+
+
+def _mark(text: str, doubted: Sequence[tuple[int, int]]) -> str:
+    text = _PRIVATE.sub("\ufffd", text)
+    for start, end in sorted(doubted, reverse=True):
+        # A span over several blocks could not be one HTML element.
+        if "\n" not in text[start:end]:
+            text = f"{text[:start]}{_OPEN}{text[start:end]}{_CLOSE}{text[end:]}"
+    return text
+
+
+@cache
+def _parser() -> MarkdownIt:
+    parser = (
+        MarkdownIt("commonmark", {"html": False, "breaks": True}).enable("table").disable(["reference", "autolink"])
+    )
+    for name, rule in (("link_open", _nothing), ("link_close", _nothing), ("image", _alt), ("text", _text)):
+        parser.add_render_rule(name, rule)
+    return parser
+
+
+def _nothing(_self: Any, _tokens: Sequence[Token], _index: int, _options: Any, _env: Any) -> str:
+    return ""
+
+
+def _alt(_self: Any, tokens: Sequence[Token], index: int, _options: Any, _env: Any) -> str:
+    return html.escape(tokens[index].content)
+
+
+def _text(_self: Any, tokens: Sequence[Token], index: int, _options: Any, env: Any) -> str:
+    def chip(match: re.Match[str]) -> str:
+        number = int(match[1])
+        if number not in env["cited"]:
+            return match[0]
+        # `data-cite` is read by the click listener; without it the chip is still a readable number.
+        return f'<button class="ff-cite" data-cite="{html.escape(env["answer"])}:{number}">{number}</button>'
+
+    return _CITATION.sub(chip, html.escape(tokens[index].content))
