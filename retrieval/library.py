@@ -1,0 +1,78 @@
+"""The collections in the data folder: listing, making, deleting, opening for reading and writing, searching."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from core.config import Settings
+from core.errors import CollectionNotFoundError
+from retrieval.protocol import Embedder, Searcher
+from retrieval.schema import FILE_NAME
+from retrieval.store import CollectionStore
+
+if TYPE_CHECKING:
+    from retrieval.retriever import HybridSearcher
+
+
+class Library:
+    """All collections of one data folder, with the encoder that they are searched with. Thread-safe."""
+
+    def __init__(self, settings: Settings, embedder: Embedder) -> None:
+        self.settings = settings
+        self.embedder = embedder
+        self._searcher: HybridSearcher | None = None
+
+    def names(self) -> list[str]:
+        """The names of all collections, sorted."""
+        names = []
+        for folder in sorted(self.settings.paths.collections.glob("*")):
+            if (folder / FILE_NAME).is_file():
+                with CollectionStore(folder) as store:
+                    names.append(store.name)
+        return sorted(names)
+
+    def exists(self, name: str) -> bool:
+        """Whether there is a collection of this name."""
+        return (self.settings.paths.collection(name) / FILE_NAME).is_file()
+
+    def create(self, name: str) -> None:
+        """Make an empty collection; nothing happens where it exists."""
+        with self.writer(name):
+            pass
+
+    def delete(self, name: str) -> None:
+        """Delete a collection with everything in it.
+
+        Raises CollectionNotFoundError, or CollectionLockedError while it is being written.
+        """
+        folder = self.settings.paths.collection(name)
+        with self.reader(name), self.writer(name):
+            pass
+        shutil.rmtree(folder)
+
+    @contextmanager
+    def writer(self, name: str, wait_seconds: float = 0.0) -> Iterator[CollectionStore]:
+        """Open a collection for writing, made where it is missing, bound to the library's encoder.
+
+        Raises CollectionLockedError naming the owner, or EncoderMismatchError where another encoder made it.
+        """
+        folder = self.settings.paths.collection(name)
+        with CollectionStore(folder, writable=True, name=name, wait_seconds=wait_seconds) as store:
+            store.bind(self.embedder.name, self.embedder.dimension)
+            yield store
+
+    def reader(self, name: str) -> CollectionStore:
+        """Open a collection for reading; the caller closes it. Raises CollectionNotFoundError."""
+        return CollectionStore(self.settings.paths.collection(name), name=name)
+
+    def searcher(self) -> Searcher:
+        """The search over these collections; one object for all threads."""
+        if self._searcher is None:
+            from retrieval.retriever import HybridSearcher
+
+            self._searcher = HybridSearcher(self)
+        return self._searcher
+
+
+__all__ = ["CollectionNotFoundError", "Library"]
