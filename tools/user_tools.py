@@ -1,0 +1,71 @@
+"""The user's own tools, .py files in a folder, and LangChain tools named by import path: run in a child, never here."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from langchain_core.tools import StructuredTool
+
+from core.errors import ToolError
+from core.language import Bilingual
+from tools import isolation
+from tools.base import Risk, ToolEntry, ToolProblem, checked_risk
+from tools.isolation import Limits
+
+DEFAULT_RISK: Risk = "write"  # Who does not say what a tool does is asked before it runs.
+
+
+@dataclass(frozen=True)
+class LoadedTools:
+    """The tools found, and the files or paths from which none could be taken."""
+
+    entries: tuple[ToolEntry, ...] = ()
+    problems: tuple[ToolProblem, ...] = ()
+
+    def __add__(self, other: "LoadedTools") -> "LoadedTools":
+        return LoadedTools(self.entries + other.entries, self.problems + other.problems)
+
+
+def load_folder(folder: Path, limits: Limits) -> LoadedTools:
+    """The tools of every .py file in `folder` (which need not exist), in the order of the files' names."""
+    files = sorted(path for path in folder.glob("*.py") if path.is_file() and not path.name.startswith("_"))
+    return sum((load_target(str(path.absolute()), limits) for path in files), LoadedTools())
+
+
+def load_target(target: str, limits: Limits) -> LoadedTools:
+    """The tools of one file or import path (`package.module:name`); a failure is a problem, not an exception."""
+    try:
+        descriptions = isolation.describe(target, limits)
+        if not descriptions:
+            raise ToolError(_nothing_found(target))
+        return LoadedTools(tuple(_entry(target, description, limits) for description in descriptions))
+    except ToolError as error:
+        return LoadedTools(problems=(ToolProblem(target, error.message),))
+
+
+def _entry(target: str, description: dict[str, Any], limits: Limits) -> ToolEntry:
+    name, text = description["name"], description["description"]
+    risk = checked_risk(description["risk"] or DEFAULT_RISK, target)
+
+    def run(**arguments: Any) -> str:
+        return isolation.call(target, name, arguments, risk, limits)
+
+    tool = StructuredTool.from_function(run, name=name, description=text, args_schema=description["parameters"])
+    return ToolEntry(
+        tool, risk, _bilingual(description["title"], name), Bilingual(text, text), origin=target, isolated=True
+    )
+
+
+def _bilingual(title: object, name: str) -> Bilingual:
+    """A title may be a string or {"en": ..., "zh": ...}; without one the name is spoken."""
+    if isinstance(title, dict):
+        return Bilingual(str(title.get("en", name)), str(title.get("zh", title.get("en", name))))
+    spoken = str(title) if title else name.replace("_", " ")
+    return Bilingual(spoken, spoken)
+
+
+def _nothing_found(target: str) -> Bilingual:
+    return Bilingual(
+        en=f"{target} holds no tool. Put @tool (from langchain_core.tools) above a typed, documented function.",
+        zh=f"{target} 中没有工具。请在带类型和文档的函数上方加 @tool（来自 langchain_core.tools）。",
+    )
