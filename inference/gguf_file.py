@@ -51,13 +51,17 @@ class TensorEntry:
 
 @dataclass(frozen=True)
 class GgufHeader:
-    """What a GGUF says of itself. Long arrays (the vocabulary) are left out of `metadata`; `array_lengths` has all."""
+    """What a GGUF says of itself. Long arrays (the vocabulary) are left out of `metadata`; `array_lengths` has all.
+
+    `data_start` is where the tensors begin, in bytes from the start of the file.
+    """
 
     path: Path
     file_size: int
     metadata: Mapping[str, Any]
     array_lengths: Mapping[str, int]
     tensors: tuple[TensorEntry, ...] = field(repr=False)
+    data_start: int = 0
 
     @property
     def architecture(self) -> str:
@@ -87,8 +91,8 @@ class GgufHeader:
         return int(max(value)) if isinstance(value, list) else int(value)
 
 
-def read_gguf_header(path: Path) -> GgufHeader:
-    """Read and check the header of `path`.
+def read_gguf_header(path: Path, longest_array: int = KEPT_ARRAY) -> GgufHeader:
+    """Read and check the header of `path`; arrays of more than `longest_array` values are skipped.
 
     Raises ModelNotFoundError where no file is, ModelLoadError naming what does not fit.
     """
@@ -104,7 +108,7 @@ def read_gguf_header(path: Path) -> GgufHeader:
         _refuse(path, "it is too short")
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         try:
-            return _Parser(path, data, size).parse()
+            return _Parser(path, data, size, longest_array).parse()
         except struct.error:
             _refuse(path, "its header ends beyond the file")
 
@@ -121,8 +125,9 @@ def _refuse(path: Path, reason: str) -> NoReturn:
 class _Parser:
     """Walks the header once; every step checks what is left."""
 
-    def __init__(self, path: Path, data: mmap.mmap, size: int) -> None:
+    def __init__(self, path: Path, data: mmap.mmap, size: int, longest_array: int) -> None:
         self._path, self._data, self._size, self._at = path, data, size, 0
+        self._longest_array = longest_array
 
     def parse(self) -> GgufHeader:
         if self._data[:4] != MAGIC:
@@ -135,8 +140,8 @@ class _Parser:
             _refuse(self._path, f"it announces {n_keys} keys and {n_tensors} tensors")
         metadata, lengths = self._metadata(n_keys)
         tensors = tuple(self._tensor() for _ in range(n_tensors))
-        self._check_places(tensors, int(metadata.get("general.alignment", 32)))
-        return GgufHeader(self._path, self._size, metadata, lengths, tensors)
+        start = self._check_places(tensors, int(metadata.get("general.alignment", 32)))
+        return GgufHeader(self._path, self._size, metadata, lengths, tensors, start)
 
     def _metadata(self, n_keys: int) -> tuple[dict[str, Any], dict[str, int]]:
         metadata: dict[str, Any] = {}
@@ -181,7 +186,7 @@ class _Parser:
         smallest = 8 if kind == STRING else struct.calcsize("<" + SCALARS.get(kind, "Q"))
         if count * smallest > self._size - self._at:
             _refuse(self._path, f"an array of {count} values stands beyond the end of the file")
-        if count <= KEPT_ARRAY:
+        if count <= self._longest_array:
             return count, [self._value(kind) for _ in range(count)]
         if kind == STRING:
             skip: Callable[[], int] = self._skip_string
@@ -205,10 +210,11 @@ class _Parser:
         per_block, block_bytes = BLOCKS.get(kind, (1, 0))
         return TensorEntry(name, shape, kind, offset, -(-count // per_block) * block_bytes)
 
-    def _check_places(self, tensors: tuple[TensorEntry, ...], alignment: int) -> None:
+    def _check_places(self, tensors: tuple[TensorEntry, ...], alignment: int) -> int:
         if alignment < 8 or alignment & (alignment - 1) or alignment > 1 << 20:
             _refuse(self._path, f"its alignment is {alignment}")
         start = -(-self._at // alignment) * alignment
         for tensor in tensors:
             if 0 in tensor.shape or tensor.offset % alignment or start + tensor.offset + tensor.size > self._size:
                 _refuse(self._path, f"tensor {tensor.name[:64]} stands beyond the end of the file")
+        return start
