@@ -48,12 +48,19 @@ class _Total(_Sum):
 
 
 def sum_exactly(connection: sqlite3.Connection, ignored: list[str]) -> None:
-    """Replace the three aggregates on this connection; cells that are no numbers are appended to `ignored`.
+    """Replace the three aggregates on this connection and add `number(x)`; other cells are appended to `ignored`.
 
     The result is the 64-bit number nearest to the exact decimal sum.
     """
     for name, aggregate in (("sum", _Sum), ("avg", _Mean), ("total", _Total)):
         connection.create_window_function(name, 1, type(aggregate.__name__, (aggregate,), {"ignored": ignored}))
+    connection.create_function("number", 1, stored_number, deterministic=True)
+
+
+def stored_number(value: Any) -> float | int | None:
+    """SQL's `number(x)`: the cell as a number, NULL where it is none."""
+    number = number_in(value)
+    return None if number is None else _stored(number)
 
 
 def number_in(value: Any) -> Decimal | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools.sql import reading
-from tools.table_catalog import Column, Table, literal, quoted
+from tools.table_catalog import Column, Table, literal
 from tools.table_words import (
     AGGREGATES,
     BOTTOM,
@@ -19,6 +19,7 @@ from tools.table_words import (
     DISTINCT,
     NUMBER,
     PER,
+    ROWS,
     TOP,
     WHICH,
     number_of,
@@ -45,7 +46,7 @@ class _Understood:
     @property
     def score(self) -> float:
         """How much of the question is about this table."""
-        words = words_of(self.table.label) | words_of(self.table.name)
+        words = words_of(self.table.label)
         named = sum(len(word) > 1 and place_of(word, self.text) is not None for word in words)
         return 2.0 * len(self.mentioned) + 1.5 * len(self.filters) + named
 
@@ -63,7 +64,7 @@ class _Understood:
         """The query; `columns`, `conditions` and `tail` are SQL made of quoted names."""
         every = (*self.filters, *conditions)
         where = " WHERE " + " AND ".join(every) if every else ""
-        return f"SELECT {columns} FROM {quoted(self.table.name)}{where}{tail}"  # noqa: S608
+        return f"SELECT {columns} FROM {self.table.key}{where}{tail}"  # noqa: S608
 
 
 def plan_question(question: str, tables: tuple[Table, ...], path: Path) -> str | None:
@@ -84,7 +85,7 @@ def _understand(text: str, table: Table, path: Path) -> _Understood:
     rest = text
     for column, value in _values_of(table, path):
         if stands_in(value.lower(), rest):
-            filters.append(f"{quoted(column.name)} = {literal(value)}")
+            filters.append(f"{column.key} = {literal(value)}")
             rest = rest.replace(value.lower(), " " * len(value))
     mentioned = _mentioned(rest, table.columns)
     filters += _comparisons(rest, mentioned)
@@ -101,7 +102,7 @@ def _aggregate(asked: _Understood) -> str | None:
     measure = _measure(asked, kind, value)
     if measure is None or asked.group is None:
         return measure and asked.select(measure)
-    group = quoted(asked.group.name)
+    group = asked.group.key
     return asked.select(f"{group}, {measure}", tail=f" GROUP BY {group} ORDER BY 2 DESC, 1")
 
 
@@ -109,13 +110,14 @@ def _measure(asked: _Understood, kind: str, value: Column | None) -> str | None:
     """The aggregate; "the total number of orders" counts, and so does 一共多少个."""
     counts = bool(_PATTERN["count"].search(asked.text))
     if kind != "count" and value is not None and not (counts and kind == "sum" and value not in asked.values):
-        return f"{kind}({quoted(value.name)})"
+        return f"{kind}({value.key if kind in ('sum', 'avg') else value.sql})"
     other = next((column for column in asked.mentioned if column is not asked.group), None)
     if kind in ("max", "min"):
-        return f"{kind}({quoted(other.name)})" if other else None
-    if not counts:
+        return f"{kind}({other.sql})" if other else None
+    # Without a word about this table a count would answer another question.
+    if not counts or not (asked.score or ROWS.search(asked.text)):
         return None
-    return f"count(DISTINCT {quoted(other.name)})" if other and DISTINCT.search(asked.text) else "count(*)"
+    return f"count(DISTINCT {other.key})" if other and DISTINCT.search(asked.text) else "count(*)"
 
 
 def _ranking(asked: _Understood) -> str | None:
@@ -127,18 +129,18 @@ def _ranking(asked: _Understood) -> str | None:
         return None
     count = number_of(next(part for part in match.groups() if part))
     tail = f" {'ASC' if bottom else 'DESC'} LIMIT {count}"
-    value, label = quoted(by.name), next(iter(asked.labels), None)
+    value, label = by.sql, next(iter(asked.labels), None)
     if label is None:
         return asked.select("*", f"{value} IS NOT NULL", tail=f" ORDER BY {value}{tail}")
     if _PATTERN["sum"].search(asked.text):
-        return asked.select(f"{quoted(label.name)}, sum({value})", tail=f" GROUP BY 1 ORDER BY 2{tail}")
-    return asked.select(f"{quoted(label.name)}, {value}", f"{value} IS NOT NULL", tail=f" ORDER BY {value}{tail}")
+        return asked.select(f"{label.key}, sum({by.key})", tail=f" GROUP BY 1 ORDER BY 2{tail}")
+    return asked.select(f"{label.key}, {value}", f"{value} IS NOT NULL", tail=f" ORDER BY {value}{tail}")
 
 
 def _extreme_row(asked: _Understood, value: Column, direction: str) -> str:
     first = tuple(column for column in asked.table.columns if not column.numeric)[:1]
-    columns = ", ".join(quoted(column.name) for column in (*(asked.labels or first), value))
-    name = quoted(value.name)
+    columns = ", ".join(column.key for column in (*(asked.labels or first), value))
+    name = value.sql
     return asked.select(columns, f"{name} IS NOT NULL", tail=f" ORDER BY {name} {direction} LIMIT 1")
 
 
@@ -170,7 +172,7 @@ def _values_of(table: Table, path: Path) -> Iterator[tuple[Column, str]]:
         for column in table.columns:
             if column.numeric:
                 continue
-            sql = f"SELECT DISTINCT {quoted(column.name)} FROM {quoted(table.name)} LIMIT {MOST_VALUES}"  # noqa: S608
+            sql = f"SELECT DISTINCT {column.key} FROM {table.key} LIMIT {MOST_VALUES}"  # noqa: S608
             with closing(connection.execute(sql)) as cursor:
                 values = [value for (value,) in cursor if isinstance(value, str) and 1 < len(value) <= 60]
             for value in sorted(values, key=len, reverse=True):
@@ -188,6 +190,6 @@ def _comparisons(text: str, mentioned: tuple[Column, ...]) -> list[str]:
             before = [column for column in numeric if place_of(column.name, text[: match.start()]) is not None]
             column = before[-1] if before else next(iter(numeric), None)
             if column is not None:
-                conditions.append(f"{quoted(column.name)} {sign} {match[1].replace(',', '')}")
+                conditions.append(f"{column.sql} {sign} {match[1].replace(',', '')}")
         text = re.sub(pattern + NUMBER, " ", text)
     return conditions

@@ -33,6 +33,7 @@ PER = re.compile(
     r"|(?:按照|按|每个|每种|每一|各个|各|每)(?P<zh>.+)"
 )
 DISTINCT = re.compile(r"\b(?:different|distinct|unique)\b|不同|多少种|几种")
+ROWS = re.compile(r"\b(?:rows?|records?|entries|lines)\b|[行条]|记录")
 WHICH = re.compile(r"\b(?:which|who|whose|what \w+ (?:has|had|have))\b|哪|谁")
 COMPARISONS: tuple[tuple[str, str], ...] = (
     (">=", r"(?:at least|no less than|>=|≥|不少于|不低于|至少)\s*"),
@@ -45,7 +46,7 @@ _NUMBERS = {"two": 2, "three": 3, "four": 4, "five": 5, "ten": 10, "两": 2}
 _NUMBERS |= {character: number for number, character in enumerate("零一二三四五六七八九十")}
 # What people ask for in one language and spreadsheets head in the other.
 _SYNONYMS = """
-amount 金额 数额; sales 销售额 销量 销售; price 价格 单价; quantity qty 数量 件数; city 城市; country 国家;
+amount 金额 数额 销售额; sales 销售额 销量 销售; price 价格 单价; quantity qty 数量 件数; city 城市; country 国家;
 name 姓名 名称 名字; age 年龄; date 日期; year 年份 年; month 月份 月; product 产品 商品; category 类别 分类 种类;
 customer 客户 顾客; region 地区 区域; department 部门; salary 工资 薪水 薪资; score 分数 成绩 得分; cost 成本 费用;
 profit 利润; revenue 收入 营收; order 订单; employee 员工 职员; population 人口; weight 重量 体重; height 高度 身高;
@@ -91,7 +92,9 @@ def _find(word: str, text: str) -> int | None:
     if not word.isascii():
         place = text.find(word)
         return place if place >= 0 else None
-    match = re.search(rf"(?<![a-z0-9]){re.escape(_singular(word))}(?:s|es)?(?![a-z0-9])", text)
+    stem = re.escape(_singular(word))
+    stem = stem[:-1] + "(?:y|ies)" if stem.endswith("y") else stem + "(?:s|es)?"
+    match = re.search(rf"(?<![a-z0-9]){stem}(?![a-z0-9])", text)
     return match.start() if match else None
 
 

@@ -22,7 +22,7 @@ def table_tools(tables_of: TablesOf, scope: Scope) -> tuple[ToolEntry, ...]:
 
     def list_tables() -> str:
         """List the tables with their columns."""
-        return "\n".join(table.described() for table in tables_in(_path(tables_of, scope)))
+        return "\n".join(table.described() for table in tables_in(_path(tables_of, scope), scope.document_ids))
 
     def ask_tables(question: str) -> WithDetails:
         """Answer a question from the rows.
@@ -32,9 +32,10 @@ def table_tools(tables_of: TablesOf, scope: Scope) -> tuple[ToolEntry, ...]:
 
         """
         path = _path(tables_of, scope)
-        plan = plan_question(question, tables_in(path), path)
+        tables = tables_in(path, scope.document_ids)
+        plan = plan_question(question, tables, path)
         if plan is None:
-            raise ToolError(_unclear(tables_in(path)))
+            raise ToolError(_unclear(tables))
         return _reported(run_query(path, plan))
 
     def query_tables(sql: str) -> WithDetails:
