@@ -65,10 +65,11 @@ class Chunk:
 
     @property
     def embedded_text(self) -> str:
-        """The text that is embedded and indexed: title and headings first, then the passage."""
+        """The text that is embedded and indexed: title and headings first, a table's header, then the passage."""
         names = [name for name in (self.title, *self.heading_path) if name]
         unique = list(dict.fromkeys(names))
-        return " › ".join(unique) + "\n" + self.text if unique else self.text
+        lines = (" › ".join(unique), str(self.metadata.get("table_header", "")), self.text)
+        return "\n".join(line for line in lines if line)
 
 
 @dataclass(frozen=True)
