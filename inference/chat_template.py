@@ -48,7 +48,7 @@ class ChatTemplate:
                 add_generation_prompt=True,
                 **self._special,
             )
-        except (TemplateError, TypeError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - a template is foreign code and may fail in any way
             _refuse(error)
 
 

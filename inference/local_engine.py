@@ -3,7 +3,7 @@
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -92,7 +92,7 @@ class LocalEngine:
 
     def generate(
         self, request: GenerationRequest, is_cancelled: Callable[[], bool] = lambda: False
-    ) -> Iterator[GenerationEvent]:
+    ) -> Generator[GenerationEvent, None, None]:
         """Yield events, the last one GenerationFinished; closing the iterator stops the computation."""
         entered = time.perf_counter()
         job = _Job({"do": "generate", "request": request_to_json(request)})

@@ -17,11 +17,11 @@ SMOOTHING = 0.2
 
 
 class Ticket(Generic[T]):
-    """A place in the queue; `key` names the caller."""
+    """A place in the queue: tickets are served by round, and within a round in the order of their numbers."""
 
-    def __init__(self, item: T, key: Hashable, number: int) -> None:
+    def __init__(self, item: T, round_: int, number: int) -> None:
         self.item = item
-        self.key = key
+        self.round = round_
         self.number = number
         self.begun = 0.0
 
@@ -35,6 +35,8 @@ class TurnQueue(Generic[T]):
         self._waiting: list[Ticket[T]] = []
         self._active: Ticket[T] | None = None
         self._numbers = itertools.count()
+        self._round = 0
+        self._next_round: dict[Hashable, int] = {}
         self._mean_seconds = FIRST_GUESS
 
     def enter(self, item: T, key: Hashable = None) -> Ticket[T]:
@@ -43,7 +45,7 @@ class TurnQueue(Generic[T]):
             if len(self._waiting) >= self._size:
                 raise self._busy()
             number = next(self._numbers)
-            ticket = Ticket(item, key or ("single", number), number)
+            ticket = Ticket(item, self._round_of(("single", number) if key is None else key), number)
             self._waiting.append(ticket)
             self._changed.notify_all()
             return ticket
@@ -70,7 +72,7 @@ class TurnQueue(Generic[T]):
                 return None
             ticket = self._order()[0]
             self._waiting.remove(ticket)
-            self._active = ticket
+            self._active, self._round = ticket, ticket.round
             ticket.begun = time.perf_counter()
             return ticket
 
@@ -83,14 +85,14 @@ class TurnQueue(Generic[T]):
             self._active = None
 
     def _order(self) -> list[Ticket[T]]:
-        """Everybody's first request, then everybody's second; a caller who is being served has had one turn."""
-        turns: dict[Hashable, int] = {self._active.key: 1} if self._active else {}
-        ranked: list[tuple[int, int, Ticket[T]]] = []
-        for ticket in self._waiting:
-            turn = turns.get(ticket.key, 0)
-            turns[ticket.key] = turn + 1
-            ranked.append((turn, ticket.number, ticket))
-        return [ticket for _turn, _number, ticket in sorted(ranked, key=lambda entry: entry[:2])]
+        return sorted(self._waiting, key=lambda ticket: (ticket.round, ticket.number))
+
+    def _round_of(self, key: Hashable) -> int:
+        """Everybody's first request comes before anybody's second: the round in which a new request takes part."""
+        self._next_round = {name: number for name, number in self._next_round.items() if number > self._round}
+        number = self._next_round.get(key, self._round)
+        self._next_round[key] = number + 1
+        return number
 
     def _busy(self) -> ModelBusyError:
         seconds = max(1.0, round(self._mean_seconds * len(self._waiting), 1))
