@@ -90,10 +90,11 @@ class Container:
 
     def _load(self) -> None:
         try:
-            self._parts = self._build(self.settings)
-            # Questions may be asked from here on; what follows only saves the first one its wait.
+            parts = self._build(self.settings)
+            # The samples first: a question about them must not be answered as if they were not there.
+            parts.ensure_samples()
+            self._parts = parts
             self._built.set()
-            self._parts.ensure_samples()
             self._parts.warm_up()
             self.model = self._parts.engine.info
         except FourfoldError as error:

@@ -4,7 +4,6 @@ import importlib.metadata
 import os
 import platform
 import shutil
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from core.paths import embedded_chat_model, embedded_encoder
 CheckState = Literal["ok", "optional", "missing"]
 GIB = 2**30
 LEAST_FREE_BYTES = 2 * GIB
+NOTHING = Bilingual("", "")
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Check:
     name: Bilingual
     state: CheckState
     detail: str
-    remedy: Bilingual = Bilingual("", "")
+    remedy: Bilingual = NOTHING
 
 
 def examine(settings: Settings, load_model: bool = True) -> Iterator[Check]:
@@ -66,13 +66,7 @@ _PROGRAMS = (
 
 
 def _python() -> Check:
-    version = platform.python_version()
-    name = Bilingual("Python", "Python 版本")
-    if sys.version_info >= (3, 11):
-        return Check(name, "ok", version)
-    return Check(
-        name, "missing", version, Bilingual("Install Python 3.11 or newer.", "请安装 Python 3.11 或更高版本。")
-    )
+    return Check(Bilingual("Python", "Python 版本"), "ok", platform.python_version())
 
 
 def _package(package: str, needed_for: Bilingual) -> Check:

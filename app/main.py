@@ -3,7 +3,7 @@
 import streamlit as st
 
 from app import session, theme
-from app.views import chat
+from app.views import chat, models
 from app.widgets import sidebar
 
 
@@ -16,6 +16,7 @@ def main() -> None:
     st.html(theme.STYLE)
     pages = [
         st.Page(chat.draw, title=words("nav.chat"), icon=":material/chat:", url_path="chat", default=True),
+        st.Page(models.draw, title=words("nav.models"), icon=":material/memory:", url_path="models"),
     ]
     page = st.navigation(pages)
     sidebar.draw(pages[0])

@@ -4,15 +4,19 @@ import dataclasses
 import json
 import locale
 import sys
+from contextlib import closing
 from typing import Any
 
 from app.answer_view import AnswerView, fold
 from app.container import build_parts
+from app.library import summaries
 from core.config import Settings
 from core.language import Bilingual, Language
 from core.types import Mode, Question, Scope
 from orchestrator.events import AnswerEvent, QueryRewritten, RouteChosen, SourcesFound, TextDelta, ToolFinished
 from orchestrator.serialise import plain
+from retrieval.embedder import open_embedder
+from retrieval.library import Library
 
 _TITLES = {"ok": "ok", "optional": "--", "missing": "!!"}
 
@@ -109,10 +113,8 @@ def doctor(settings: Settings, as_json: bool) -> int:
     for check in examine(settings):
         found.append(check)
         if not as_json:
-            remedy = check.remedy.in_(language())
-            write(
-                f"{_TITLES[check.state]}  {check.name.in_(language()):<24} {check.detail}{'  ' if check.detail else ''}{remedy}"
-            )
+            said = "  ".join(part for part in (check.detail, check.remedy.in_(language())) if part)
+            write(f"{_TITLES[check.state]}  {check.name.in_(language()):<24} {said}")
     missing = sum(check.state == "missing" for check in found)
     if as_json:
         write(
@@ -125,12 +127,33 @@ def doctor(settings: Settings, as_json: bool) -> int:
 
 def collections(settings: Settings, as_json: bool) -> int:
     """List the collections with their counts."""
-    from app.library import summaries
-
-    found = summaries(settings)
+    found = summaries(_library(settings))
     if as_json:
         write(json.dumps({"collections": [dataclasses.asdict(summary) for summary in found]}, ensure_ascii=False))
         return 0
     for summary in found:
         write(f"{summary.name:<24} {summary.documents:>6} documents {summary.chunks:>8} passages")
     return 0
+
+
+def documents(settings: Settings, collection: str, delete: str | None, as_json: bool) -> int:
+    """List the documents of a collection, or remove one of them; return 1 where nothing has that id."""
+    library = _library(settings)
+    if delete is not None:
+        with library.writer(collection) as store:
+            removed = store.remove_document(delete)
+        write(json.dumps({"removed": removed}) if as_json else "removed" if removed else f"no document {delete}")
+        return 0 if removed else 1
+    with closing(library.reader(collection)) as store:
+        records = store.documents()
+    if as_json:
+        write(json.dumps({"documents": [plain(record) for record in records]}, ensure_ascii=False))
+        return 0
+    for record in records:
+        write(f"{record.id}  {record.chunks:>6}  {record.status:<8} {record.uri}")
+    return 0
+
+
+def _library(settings: Settings) -> Library:
+    # The encoder is named, not loaded: nothing is searched here.
+    return Library(settings, open_embedder(settings))

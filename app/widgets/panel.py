@@ -1,16 +1,22 @@
 """The side panel: the passage behind a citation, or the exact prompt of an answer."""
 
+import hashlib
 import html
 from collections.abc import Callable
+from pathlib import Path
 
 import streamlit as st
 
 from app import session
 from app.answer_view import AnswerView, view_of_message
+from app.library import surroundings
+from app.pdf_page import page_picture
 from app.widgets.answer_text import marked_passage_html, plain_label
 from app.wording import Wording
+from core.types import Chunk
 from orchestrator.events import ContextAssembled, PromptSpan, Source
 
+CONTEXT_CHARACTERS = 700
 ORIGINS = ("template", "system", "history", "source", "tool", "question")
 
 
@@ -46,11 +52,51 @@ def _source(source: Source, view: AnswerView, words: Wording) -> None:
     if where:
         st.caption(" › ".join(where))
     start, end = _marked_span(source, view)
-    st.html(marked_passage_html(chunk.text, start, end))
+    _passage(chunk, start, end, words)
     reason = source.reason.in_(words.language)
     status = words("sources.used" if source.used else "sources.not_used")
     st.caption(status + (f" {plain_label(reason, 200)}" if reason else ""))
     st.caption(plain_label(chunk.uri, 200))
+
+
+def _passage(chunk: Chunk, start: int, end: int, words: Wording) -> None:
+    """The passage in its document: on the picture of its page where there is one, else in the text around it."""
+    box = session.container()
+    document = surroundings(box.parts().library, chunk) if box.state == "ready" else None
+    if document is None:
+        st.html(marked_passage_html(chunk.text, start, end))
+        if box.state == "ready":
+            st.caption(words("sources.removed"))
+        return
+    picture = None
+    if chunk.page is not None and document.record.media_type == "application/pdf":
+        marked = chunk.text[start:end] or chunk.text
+        picture = _picture(document.record.uri, document.record.content_hash, chunk.page, marked)
+    if picture is not None:
+        st.image(picture, width="stretch")
+    else:
+        st.html(in_context_html(document.text, chunk, start, end))
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def _picture(uri: str, content_hash: str, page: int, passage: str) -> bytes | None:
+    path = Path(uri)
+    # The page is drawn only from the very file that was ingested.
+    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != content_hash:
+        return None
+    return page_picture(path, page, passage)
+
+
+def in_context_html(text: str, chunk: Chunk, start: int, end: int) -> str:
+    """The passage with its sentence marked, between some of the text before and after it, paler."""
+    before = text[max(0, chunk.start - CONTEXT_CHARACTERS) : chunk.start]
+    after = text[chunk.end : chunk.end + CONTEXT_CHARACTERS]
+    passage = marked_passage_html(chunk.text, start, end)
+    return f"{_pale(before, '…', '')}{passage}{_pale(after, '', '…')}"
+
+
+def _pale(text: str, opening: str, closing: str) -> str:
+    return f'<div class="ff-pale">{opening}{html.escape(text.strip())}{closing}</div>' if text.strip() else ""
 
 
 def _marked_span(source: Source, view: AnswerView) -> tuple[int, int]:

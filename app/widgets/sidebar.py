@@ -6,6 +6,7 @@ import streamlit as st
 
 from app import session
 from app.container import Container
+from app.views.models import model_name
 from app.widgets.answer_text import plain_label
 from core.language import Language
 from orchestrator.history import Conversation
@@ -96,7 +97,8 @@ def _model_line(box: Container) -> str:
     model = box.model
     if model is None:
         return ""
-    return plain_label(f"{model.name} · {model.quantisation} · {model.device}", 80)
+    # A device may come with the reason why it is used; the Models page tells it.
+    return plain_label(f"{model_name(model)} · {model.device.split(',')[0]}", 80)
 
 
 def _where(words: Any, remote_url: str) -> str:
