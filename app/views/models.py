@@ -18,10 +18,6 @@ _STATE_ICONS = {
     "optional": ":material/do_not_disturb_on:",
     "missing": ":material/error:",
 }
-    "ok": ":material/check_circle:",
-    "optional": ":material/do_not_disturb_on:",
-    "missing": ":material/error:",
-}
 _STATE_COLOURS = {"ok": "green", "optional": "gray", "missing": "red"}
 
 
