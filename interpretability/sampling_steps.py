@@ -110,7 +110,10 @@ def _penalised(stage: Stage, previous: Sequence[int], penalty: float) -> Stage:
 
 def _nucleus(stage: Stage, top_p: float) -> NDArray[np.intp]:
     order = _ranked(stage)
-    mass = np.cumsum(stage.probabilities[order], dtype=np.float32)
+    # Summed one by one in float32, as llama.cpp does: over a whole vocabulary the rounding decides who is last.
+    weights = np.exp(stage.logits - stage.logits.max(), dtype=np.float32)
+    probabilities = weights / np.cumsum(weights, dtype=np.float32)[-1]
+    mass = np.cumsum(probabilities[order], dtype=np.float32)
     return order[: int(np.searchsorted(mass, np.float32(top_p))) + 1]
 
 
@@ -132,8 +135,9 @@ class Sampler:
         """Draw the next token from logits (n_vocab,), given the tokens drawn so far."""
         stages = sampling_stages(logits, self._settings, previous)
         last = stages[-1]
-        if len(last.ids) == 1:
+        if last.name == "greedy":
             return Draw(stages, int(last.ids[0]), None)
+        # Even where one candidate is left the stream moves on: the next draw must meet llama.cpp's next number.
         uniform = self._uniform()
         weights = np.exp(last.logits - last.logits.max(), dtype=np.float32)
         running = np.cumsum(weights, dtype=np.float64)
