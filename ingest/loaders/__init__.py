@@ -1,1 +1,1 @@
-"""One module per family of file formats."""
+"""One file per family of formats; `ingest.loaders.registry` finds the right one."""

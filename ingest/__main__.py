@@ -1,0 +1,177 @@
+"""`python -m ingest PATH... [--collection NAME]`: files into a collection, with a bar, an estimate and a summary."""
+
+import argparse
+import json
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from core.config import Settings, load_settings
+from core.errors import FourfoldError
+from core.types import DEFAULT_COLLECTION
+from ingest.events import Embedded, FileDone, FileFailed, FileRemoved, FileRenamed, Finished, IngestEvent, Planned
+from ingest.pipeline import IngestOptions, IngestPipeline
+from ingest.sync import watch
+from retrieval.embedder import open_embedder
+from retrieval.library import Library
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status: 0, or 1 where a file failed, or 2 where nothing could be done."""
+    options = _parser().parse_args(arguments)
+    console = Console(stderr=True)
+    try:
+        settings = load_settings()
+        library = Library(settings, open_embedder(settings))
+        if options.list:
+            return _list(library, options.collection, options.json)
+        if not options.paths:
+            _parser().error("give at least one file or folder (or --list)")
+        return _ingest(library, settings, options, console)
+    except FourfoldError as error:
+        language = "zh" if options.chinese else "en"
+        console.print(error.message.in_(language), style="red", markup=False, highlight=False)
+        if options.json:
+            print(json.dumps({"error": type(error).__name__, "message": asdict(error.message)}, ensure_ascii=False))
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m ingest", description="Files and folders into a collection.")
+    parser.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="files and folders")
+    parser.add_argument("--collection", default=DEFAULT_COLLECTION, metavar="NAME")
+    parser.add_argument("--json", action="store_true", help="last line of output: one JSON object")
+    parser.add_argument("--list", action="store_true", help="show the documents with their quality cards")
+    parser.add_argument("--sync", action="store_true", help="also remove documents whose files are gone")
+    parser.add_argument("--dry-run", action="store_true", help="show the plan and change nothing")
+    parser.add_argument("--watch", action="store_true", help="stay and follow the folders (implies --sync)")
+    parser.add_argument("--retry", action="store_true", help="try files again that failed before")
+    parser.add_argument("--no-vectors", action="store_true", help="searchable by keyword only, for now")
+    parser.add_argument("--password", action="append", default=[], help="for encrypted files; may be repeated")
+    parser.add_argument("--chinese", action="store_true", help="messages in Chinese")
+    return parser
+
+
+def _ingest(library: Library, settings: Settings, options: argparse.Namespace, console: Console) -> int:
+    pipeline = IngestPipeline(library, settings)
+    chosen = IngestOptions(
+        sync=options.sync or options.watch,
+        retry=options.retry,
+        embed=not options.no_vectors,
+        passwords=tuple(options.password),
+    )
+    if options.dry_run:
+        print(pipeline.plan(options.paths, options.collection, chosen).line)
+        return 0
+    stop = _stop_on_interrupt(console)
+    screen = _Screen(console, "zh" if options.chinese else "en")
+    summary = screen.follow(pipeline.run(options.paths, options.collection, chosen, stop))
+    while options.watch and watch(options.paths, stop):
+        summary = screen.follow(pipeline.run(options.paths, options.collection, chosen, stop))
+    print(json.dumps(_as_json(summary), ensure_ascii=False) if options.json else summary.line(screen.language))
+    return 1 if summary.failed else 0
+
+
+def _stop_on_interrupt(console: Console) -> threading.Event:
+    """The first Ctrl-C finishes the file at hand; the second one is not caught."""
+    stop = threading.Event()
+
+    def ask_to_stop(number: int, frame: object) -> None:
+        stop.set()
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        console.print("Finishing the file at hand ... (press Ctrl-C again to stop at once)")
+
+    signal.signal(signal.SIGINT, ask_to_stop)
+    return stop
+
+
+class _Screen:
+    """Draws the events: one bar for files, one for vectors, a line for each file that is not whole."""
+
+    def __init__(self, console: Console, language: str) -> None:
+        self.language = language
+        self._console = console
+
+    def follow(self, events: Any) -> Finished:
+        """Show a run to its end."""
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        finished: Finished | None = None
+        with Progress(*columns, console=self._console, transient=True) as bars:
+            tasks = {
+                "files": bars.add_task("files", total=None, visible=False),
+                "vectors": bars.add_task("vectors", total=None, visible=False),
+            }
+            for event in events:
+                self._show(event, bars, tasks)
+                finished = event if isinstance(event, Finished) else finished
+        if finished is None:
+            raise RuntimeError("a run ends with Finished")
+        return finished
+
+    def _show(self, event: IngestEvent, bars: Progress, tasks: dict[str, Any]) -> None:
+        match event:
+            case Planned():
+                self._say(event.line)
+            case FileDone(done=done, total=total) | FileFailed(done=done, total=total):
+                bars.update(tasks["files"], completed=done, total=total, visible=True)
+                self._name(event)
+            case Embedded(done=done, total=total):
+                bars.update(tasks["vectors"], completed=done, total=total, visible=True)
+            case FileRemoved(uri=uri):
+                self._say(f"- {uri}")
+            case FileRenamed(before=before, after=after):
+                self._say(f"> {before} -> {after}")
+            case Finished():
+                rate = f"searchable {event.searchable_seconds:.1f} s, all {event.seconds:.1f} s"
+                self._say(f"{event.chunks} chunks, {event.vectors} vectors; {rate}")
+
+    def _name(self, event: FileDone | FileFailed) -> None:
+        """Only what a person should know of: failures and losses."""
+        if isinstance(event, FileFailed):
+            self._say(f"x {event.reason.in_(self.language)}", style="red")
+            return
+        for warning in event.warnings:
+            self._say(f"! {event.uri.rsplit('/', 1)[-1]}: {warning.in_(self.language)}", style="yellow")
+
+    def _say(self, text: str, style: str = "") -> None:
+        # A file's name is text: it must not be read as markup.
+        self._console.print(text, style=style or None, markup=False, highlight=False)
+
+
+def _as_json(summary: Finished) -> dict[str, Any]:
+    fields = asdict(summary)
+    fields["failed"] = [{"uri": uri, "en": reason.en, "zh": reason.zh} for uri, reason in summary.failed]
+    return fields
+
+
+def _list(library: Library, collection: str, as_json: bool) -> int:
+    store = library.reader(collection)
+    try:
+        documents, failures = store.documents(), store.failures()
+    finally:
+        store.close()
+    if as_json:
+        rows = [{"uri": record.uri, "title": record.title, **record.card} for record in documents]
+        failed = [{"uri": failure.uri, "error": failure.error, **asdict(failure.message)} for failure in failures]
+        print(json.dumps({"documents": rows, "failures": failed}, ensure_ascii=False))
+        return 0
+    for record in documents:
+        card = record.card
+        print(
+            f"{card.get('status', 'ok'):8} {record.chunks:5} chunks {card.get('characters', 0):9} characters "
+            f"{record.language} {record.uri}"
+        )
+    for failure in failures:
+        print(f"{'failed':8} {failure.message.en}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

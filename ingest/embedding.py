@@ -1,0 +1,45 @@
+"""The second speed: vectors for the chunks that have none yet."""
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+
+from core.types import Chunk
+from ingest.events import Embedded
+from retrieval.protocol import Embedder
+from retrieval.store import CollectionStore
+
+# Chunks looked at together, so that neighbours in a batch are of one length and carry no padding; memory stays flat.
+_WINDOW = 2_048
+# Chunks between two commits: a crash loses the vectors of at most so many, never a text.
+_COMMIT = 256
+
+
+def embed_pending(store: CollectionStore, embedder: Embedder, stop: threading.Event) -> Iterator[Embedded]:
+    """Embed until every chunk of the collection has its vector, or `stop` is set. One event per commit."""
+    counts = store.counts()
+    total = counts["chunks"] - counts["vectors"]
+    done, started = 0, time.perf_counter()
+    while not stop.is_set() and (window := store.chunks_without_vectors(_WINDOW)):
+        for batch in _by_length(window):
+            if stop.is_set():
+                return
+            _embed(store, embedder, batch)
+            done += len(batch)
+            rate = done / (time.perf_counter() - started)
+            yield Embedded(done, max(total, done), max(total - done, 0) / rate)
+
+
+def _by_length(window: Sequence[Chunk]) -> Iterator[list[Chunk]]:
+    """Longest first: if memory does not suffice it shows at once, and the estimate errs to the safe side."""
+    ordered = sorted(window, key=lambda chunk: len(chunk.embedded_text), reverse=True)
+    for start in range(0, len(ordered), _COMMIT):
+        yield ordered[start : start + _COMMIT]
+
+
+def _embed(store: CollectionStore, embedder: Embedder, batch: Sequence[Chunk]) -> None:
+    """Texts that occur twice (licences, notices) are encoded once."""
+    texts = list(dict.fromkeys(chunk.embedded_text for chunk in batch))
+    row = {text: place for place, text in enumerate(texts)}
+    vectors = embedder.embed_documents(texts)
+    store.put_vectors([chunk.id for chunk in batch], vectors[[row[chunk.embedded_text] for chunk in batch]])

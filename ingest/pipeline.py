@@ -1,0 +1,196 @@
+"""Files into a collection: parse in child processes, commit one by one, then give the chunks their vectors.
+
+A file is searchable by its words as soon as it is committed; the vectors follow in batches sorted by length. What is
+committed survives a crash, and the next run goes on from there.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from core.config import Settings
+from core.errors import DocumentError
+from core.language import Bilingual
+from core.types import DEFAULT_COLLECTION
+from ingest.child import Limits, Outcome, ParserPool
+from ingest.documents import make_document, quality_card, table_data
+from ingest.embedding import embed_pending
+from ingest.events import FileDone, FileFailed, FileRemoved, FileRenamed, Finished, IngestEvent, Planned
+from ingest.plan import Job, Plan, make_plan
+from ingest.splitter import Splitter
+from ingest.types import Parsed
+from retrieval.library import Library
+from retrieval.store import CollectionStore
+
+
+@dataclass(frozen=True)
+class IngestOptions:
+    """How a run goes. `passwords` are tried on encrypted files in turn; `embed` False leaves vectors to a later run."""
+
+    sync: bool = False
+    retry: bool = False
+    embed: bool = True
+    passwords: tuple[str, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+    parsers: int = 0
+
+
+class IngestPipeline:
+    """The way from paths to a searchable collection."""
+
+    def __init__(self, library: Library, settings: Settings) -> None:
+        self._library = library
+        self._splitter = Splitter(library.embedder, settings.chunk_tokens, settings.chunk_overlap)
+
+    def plan(self, paths: Sequence[Path], collection: str, options: IngestOptions | None = None) -> Planned:
+        """What `run` would do. Raises SettingError where a path does not exist."""
+        chosen = options or IngestOptions()
+        with self._library.writer(collection) as store:
+            return _planned(make_plan(store, paths, sync=chosen.sync, retry=chosen.retry))
+
+    def run(
+        self,
+        paths: Sequence[Path],
+        collection: str = DEFAULT_COLLECTION,
+        options: IngestOptions | None = None,
+        stop: threading.Event | None = None,
+    ) -> Iterator[IngestEvent]:
+        """Ingest. Setting `stop` finishes the file at hand, commits it and ends the run.
+
+        Raises SettingError (a path that does not exist), CollectionLockedError, EncoderMismatchError, or
+        OSError/sqlite3.OperationalError where the disk is full: what was committed before stays.
+        """
+        chosen = options or IngestOptions()
+        with self._library.writer(collection) as store:
+            store.bind(self._library.embedder.name, self._library.embedder.dimension, self._splitter.settings)
+            yield from _Run(store, self._splitter, self._library, chosen, stop or threading.Event()).events(paths)
+
+
+class _Run:
+    """One run over one open collection."""
+
+    def __init__(
+        self,
+        store: CollectionStore,
+        splitter: Splitter,
+        library: Library,
+        options: IngestOptions,
+        stop: threading.Event,
+    ) -> None:
+        self._store = store
+        self._splitter = splitter
+        self._library = library
+        self._options = options
+        self._stop = stop
+        self._started = time.perf_counter()
+        self._counts = {"ok": 0, "partial": 0}
+        self._failed: list[tuple[str, Bilingual]] = []
+
+    def events(self, paths: Sequence[Path]) -> Iterator[IngestEvent]:
+        """Plan, apply, embed, sum up."""
+        plan = make_plan(self._store, paths, sync=self._options.sync, retry=self._options.retry)
+        self._failed.extend(plan.known_failures)
+        yield _planned(plan)
+        yield from self._tidy(plan)
+        yield from self._read(plan)
+        searchable = time.perf_counter() - self._started
+        if self._options.embed:
+            yield from embed_pending(self._store, self._library.embedder, self._stop)
+        yield self._finished(plan, searchable)
+
+    def _tidy(self, plan: Plan) -> Iterator[IngestEvent]:
+        """Removals first: from here on they answer no question."""
+        known = {record.id for record in self._store.documents()}
+        for orphan in {table.document_id for table in self._store.tables.catalogue()} - known:
+            self._store.tables.remove(orphan)
+        for record in plan.removed:
+            self._store.remove_document(record.id)
+            yield FileRemoved(record.uri)
+        for record, file in plan.renamed:
+            named_after_file = record.title == Path(record.uri).stem
+            self._store.rename_document(record.id, file.uri, file.path.stem if named_after_file else None)
+            yield FileRenamed(record.uri, file.uri)
+        gone = {failure.uri for failure in self._store.failures() if not Path(failure.uri).exists()}
+        for uri in gone:
+            self._store.forget_failure(uri)
+
+    def _read(self, plan: Plan) -> Iterator[IngestEvent]:
+        pool = ParserPool(self._options.parsers or max(1, min(4, (os.cpu_count() or 2) - 1)), self._options.limits)
+        wanted = ((job.file.path, job.file.path.name, self._options.passwords) for job in self._until_stopped(plan))
+        try:
+            for job, (_, outcome) in zip(plan.jobs, pool.parse_all(wanted), strict=False):
+                done = self._counts["ok"] + self._counts["partial"] + len(self._failed) - len(plan.known_failures) + 1
+                yield self._commit(job, outcome, done, len(plan.jobs))
+        finally:
+            pool.close()
+
+    def _until_stopped(self, plan: Plan) -> Iterator[Job]:
+        for job in plan.jobs:
+            if self._stop.is_set():
+                return
+            yield job
+
+    def _commit(self, job: Job, outcome: Outcome, done: int, total: int) -> IngestEvent:
+        if outcome.parsed is None or outcome.error is not None:
+            return self._fail(job, outcome.error, done, total)
+        try:
+            return self._keep(job, outcome.parsed, outcome.seconds, done, total)
+        except DocumentError as error:
+            return self._fail(job, error, done, total)
+
+    def _keep(self, job: Job, parsed: Parsed, seconds: float, done: int, total: int) -> FileDone:
+        """Cut and commit one file, with its tables; until here nothing of it is in the collection."""
+        document = make_document(job, parsed)
+        chunks = self._splitter.split(document)
+        card = quality_card(document, parsed, chunks, seconds)
+        status = "partial" if card["status"] == "partial" else "ready"
+        document_id = self._store.put_document(document, chunks, card, status=status)
+        if parsed.tables or not job.is_new:
+            self._store.put_tables(document_id, table_data(parsed))
+        self._counts[card["status"]] += 1
+        return FileDone(
+            document.uri, card["status"], len(chunks), parsed.characters, seconds, done, total, parsed.warnings
+        )
+
+    def _fail(self, job: Job, error: DocumentError | None, done: int, total: int) -> FileFailed:
+        """Name the file. What an earlier version of it said is no longer true and must not answer."""
+        reason = error.message if error else Bilingual("unknown reason", "原因不明")
+        kind = type(error).__name__
+        before = self._store.document_by_uri(job.file.uri)
+        if before is not None:
+            self._store.remove_document(before.id)
+        self._store.record_failure(job.file.uri, job.content_hash, reason, kind)
+        self._failed.append((job.file.uri, reason))
+        return FileFailed(job.file.uri, reason, kind, done, total)
+
+    def _finished(self, plan: Plan, searchable: float) -> Finished:
+        counts = self._store.counts()
+        summary = Finished(
+            ok=self._counts["ok"],
+            partial=self._counts["partial"],
+            skipped=len(plan.unchanged),
+            failed=tuple(self._failed),
+            removed=len(plan.removed),
+            renamed=len(plan.renamed),
+            chunks=counts["chunks"],
+            vectors=counts["vectors"],
+            searchable_seconds=searchable,
+            seconds=time.perf_counter() - self._started,
+            stopped=self._stop.is_set(),
+        )
+        return replace(summary, details={"documents": counts["documents"]})
+
+
+def _planned(plan: Plan) -> Planned:
+    added = sum(job.is_new for job in plan.jobs)
+    return Planned(
+        added,
+        len(plan.jobs) - added,
+        len(plan.removed),
+        len(plan.renamed),
+        len(plan.unchanged),
+        len(plan.known_failures),
+    )

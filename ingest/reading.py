@@ -1,0 +1,38 @@
+"""One file read, from bytes to clean pages: what the child process does."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from ingest import reasons
+from ingest.loaders import registry
+from ingest.normalizer import normalize, without_furniture
+from ingest.types import Parsed, Source
+
+MAX_FILE_BYTES = 256 * 1024 * 1024
+MAX_CHARACTERS = 50_000_000
+
+
+def read_file(path: Path, name: str, password: str = "") -> Parsed:
+    """Load, normalise and judge one file. Raises a DocumentError with the reason where nothing can be had of it."""
+    if path.stat().st_size > MAX_FILE_BYTES:
+        raise reasons.too_large(name, reasons.TOO_MANY_BYTES)
+    started = time.perf_counter()
+    parsed = registry.load(Source(name, path.read_bytes(), password))
+    pages = tuple(replace(page, text=normalize(page.text)) for page in parsed.pages)
+    if any(page.number is not None for page in pages) and parsed.structure == "plain":
+        pages = without_furniture(pages)
+    parsed = replace(parsed, pages=pages, title=" ".join(normalize(parsed.title).split())[:300])
+    characters = sum(len(page.text) for page in pages)
+    if characters > MAX_CHARACTERS:
+        raise reasons.too_large(name, reasons.TOO_MANY_BYTES)
+    if not any(page.text.strip() for page in pages):
+        raise _nothing_found(name, parsed)
+    return replace(parsed, metadata={**parsed.metadata, "seconds": round(time.perf_counter() - started, 3)})
+
+
+def _nothing_found(name: str, parsed: Parsed) -> Exception:
+    """An empty file, unless the loader knows why it found nothing."""
+    if parsed.incomplete:
+        return reasons.damaged(name)
+    return reasons.scanned(name, parsed.warnings[0]) if parsed.warnings else reasons.empty(name)
