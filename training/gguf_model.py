@@ -1,15 +1,14 @@
 """What training needs to know of a GGUF file: its architecture, its heads, its template, its hash."""
 
 import hashlib
-import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from core.config import Settings
-from core.errors import ModelLoadError, ModelNotFoundError, TrainingError
+from core.errors import ModelNotFoundError, TrainingError
 from core.language import Bilingual
 from core.paths import embedded_chat_model
+from inference.gguf_file import read_gguf_header
 
 # The architectures whose names of tensors and rotary layout are known here, and tested or read in their converter.
 TRAINABLE = ("llama", "qwen2", "qwen3")
@@ -29,6 +28,7 @@ class GgufModel:
     n_heads: int
     n_heads_kv: int
     n_embd: int
+    n_ff: int
     n_parameters: int
     n_ctx_train: int
     template: str
@@ -74,26 +74,22 @@ def file_sha256(path: Path) -> str:
 
 
 def read_model(path: Path) -> GgufModel:
-    """Read the header of a GGUF model. Raises ModelLoadError where the file is not one."""
-    fields, tensors = read_gguf(path)
-    architecture = str(fields.get("general.architecture", ""))
-
-    def number(key: str, default: int = 0) -> int:
-        return int(fields.get(f"{architecture}.{key}", default))
-
-    heads = number("attention.head_count")
+    """Read the header of a GGUF model. Raises ModelNotFoundError or ModelLoadError where it is not one."""
+    header = read_gguf_header(path)
+    heads = header.of_architecture("attention.head_count")
     return GgufModel(
         path=path,
         sha256=file_sha256(path),
-        architecture=architecture,
-        name=str(fields.get("general.name", path.stem)),
-        n_layers=number("block_count"),
+        architecture=header.architecture,
+        name=str(header.metadata.get("general.name", path.stem)),
+        n_layers=header.of_architecture("block_count"),
         n_heads=heads,
-        n_heads_kv=number("attention.head_count_kv", heads),
-        n_embd=number("embedding_length"),
-        n_parameters=sum(tensors.values()),
-        n_ctx_train=number("context_length"),
-        template=str(fields.get("tokenizer.chat_template", "")),
+        n_heads_kv=header.of_architecture("attention.head_count_kv", heads),
+        n_embd=header.of_architecture("embedding_length"),
+        n_ff=header.of_architecture("feed_forward_length"),
+        n_parameters=header.n_parameters,
+        n_ctx_train=header.of_architecture("context_length"),
+        template=str(header.metadata.get("tokenizer.chat_template", "")),
     )
 
 
@@ -114,23 +110,3 @@ def check_trainable(model: GgufModel) -> None:
                 zh=f"{model.path.name} 不含对话模板：请选择对话（instruct）模型作为基座。",
             )
         )
-
-
-def read_gguf(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
-    """The scalar and text fields of a GGUF file, and the number of elements of each tensor by name.
-
-    Lists (the vocabulary) are left out. Raises ModelLoadError where the file is damaged or of another kind.
-    """
-    from gguf import GGUFReader, GGUFValueType
-
-    try:
-        reader = GGUFReader(path)
-    except (OSError, ValueError, KeyError, IndexError, OverflowError, struct.error) as error:
-        raise ModelLoadError(
-            Bilingual(
-                en=f"{path} is not a GGUF file that can be read ({error}). Copy or download it again.",
-                zh=f"{path} 不是可读取的 GGUF 文件（{error}）。请重新复制或下载。",
-            )
-        ) from error
-    fields = {name: field.contents() for name, field in reader.fields.items() if field.types[0] != GGUFValueType.ARRAY}
-    return fields, {tensor.name: int(tensor.n_elements) for tensor in reader.tensors}

@@ -85,10 +85,9 @@ def grounded_examples(folder: Path, seed: int = 42) -> list[Example]:
     rows = [
         *_alone(xquad, draw),
         *_among_distractors(xquad, draw, sizes=(5, 5, 4, 3, 2)),
-        *_among_distractors(xquad, draw, sizes=(5, 4, 3, 2)),
-        *_alone(_with_cloze(clapnq, draw, 2), draw, refusal_share=0.0),
-        *_among_distractors(_with_cloze(_part(clapnq, draw, 120), draw, 2), draw, sizes=(3, 4)),
-        *_alone(_part(pubmed, draw, 50), draw, refusal_share=0.0),
+        *_among_distractors(xquad, draw, sizes=(5, 5, 4, 3)),
+        *_alone(_with_cloze(_part(clapnq, draw, 60), draw, 3), draw, refusal_share=0.0),
+        *_alone(_part(pubmed, draw, 12), draw, refusal_share=0.0),
     ]
     draw.shuffle(rows)
     return rows

@@ -106,6 +106,23 @@ class LoraModel:
         b = {name: pair[1].detach().float().cpu().numpy().copy() for name, pair in self._layers.items()}
         return LoraWeights(self._recipe.rank, self._recipe.alpha, a, b)
 
+    def set_weights(self, weights: LoraWeights) -> None:
+        """Put another adapter of the same shape in place of the present one; the optimiser forgets its moments."""
+        import torch
+
+        with torch.no_grad():
+            for name, (a, b) in self._layers.items():
+                a.copy_(torch.from_numpy(weights.a[name]))
+                b.copy_(torch.from_numpy(weights.b[name]))
+        self._optimiser.state.clear()
+
+    def base_weight(self, tensor: str) -> NDArray[np.float32]:
+        """float32 (out, in): the frozen matrix under a GGUF tensor name, rows in PyTorch's order."""
+        _blk, number, rest = tensor.split(".", 2)
+        paths = {f"{name}.weight": path for path, name in LINEARS.items()}
+        linear = self._model.model.layers[int(number)].get_submodule(paths[rest])
+        return np.asarray(linear.weight.detach().cpu().numpy(), dtype=np.float32)
+
     def save(self, folder: Path, state: dict[str, Any]) -> None:
         """Write adapter, optimiser and `state` into `folder`, which exists only when it is whole."""
         from safetensors.torch import save_file

@@ -13,6 +13,7 @@ class TrainingRecipe:
     `learning_rate` 0 chooses by the size of the model; `batch_examples` are seen between two steps of the optimiser;
     `pack_tokens` go through the model at once, which bounds memory; an example longer than `max_tokens` is left out.
     `patience` is the number of checks of the held-out loss without a better one after which training stops.
+    `max_minutes` > 0 ends the run after so much computing, with the schedule shaped to it.
     """
 
     rank: int = 16
@@ -28,6 +29,7 @@ class TrainingRecipe:
     patience: int = 3
     seed: int = 42
     threads: int = 0
+    max_minutes: float = 0.0
 
     def rate_for(self, n_parameters: int) -> float:
         """The peak learning rate for a model of this size: small models want more."""
@@ -41,10 +43,12 @@ class TrainingRecipe:
         return self.alpha / self.rank
 
 
-def scheduled_rate(step: int, total_steps: int, peak: float, warm_up: float) -> float:
-    """The learning rate of `step` (from 0): a linear rise over the share `warm_up`, then a cosine down to a twentieth."""
-    rise = max(1, round(total_steps * warm_up))
-    if step < rise:
-        return peak * (step + 1) / rise
-    progress = min(1.0, (step - rise) / max(1, total_steps - rise))
+def scheduled_rate(done: float, peak: float, warm_up: float) -> float:
+    """The learning rate when the share `done` (0..1) of the run is behind: a linear rise, then a cosine to a twentieth.
+
+    The rise takes the share `warm_up`; the first steps are never quite zero.
+    """
+    if done < warm_up:
+        return peak * max(0.05, done / warm_up)
+    progress = min(1.0, (done - warm_up) / max(1e-9, 1 - warm_up))
     return peak * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * progress)))

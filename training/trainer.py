@@ -96,17 +96,18 @@ def train(
     Stops at the end of the epochs, early when the held-out loss no longer improves, or when `is_cancelled` turns
     true (asked before every step). Afterwards the model holds the adapter with the best held-out loss.
     """
-    progress = Progress(**model.restore(run.checkpoint)) if run.checkpoint.exists() else Progress()
+    start = Progress(**model.restore(run.checkpoint)) if run.checkpoint.exists() else Progress()
     checked = make_packs(run.held_out, run.recipe.pack_tokens, run.recipe.seed)
     saved = time.monotonic()
-    for progress in _steps(model, run, checked, progress):
+    progress = start
+    for progress in _steps(model, run, checked, start):
         on_progress(progress)
         if progress.held_out_loss is not None and progress.held_out_loss == progress.best_held_out:
             model.save(run.best, asdict(progress))
         if time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS or progress.held_out_loss is not None:
             model.save(run.checkpoint, asdict(progress))
             saved = time.monotonic()
-        if is_cancelled() or progress.checks_without_gain >= run.recipe.patience:
+        if is_cancelled() or progress.checks_without_gain >= run.recipe.patience or _share_done(run, progress) >= 1:
             break
     if run.best.exists() and not is_cancelled():
         model.restore(run.best)
@@ -131,7 +132,7 @@ def _steps(model: Trainee, run: Run, checked: Sequence[Pack], progress: Progress
 
 
 def _one_step(model: Trainee, run: Run, batch: Sequence[Pack], progress: Progress) -> Progress:
-    rate = scheduled_rate(progress.step - 1, progress.total_steps, run.peak_rate, run.recipe.warm_up)
+    rate = scheduled_rate(_share_done(run, progress), run.peak_rate, run.recipe.warm_up)
     started = time.monotonic()
     loss = model.accumulate(batch)
     model.step(rate)
@@ -144,6 +145,12 @@ def _one_step(model: Trainee, run: Run, batch: Sequence[Pack], progress: Progres
         examples=progress.examples + sum(pack.examples for pack in batch),
         seconds=progress.seconds + time.monotonic() - started,
     )
+
+
+def _share_done(run: Run, progress: Progress) -> float:
+    """The share of the run that is behind when `progress.step` begins: of its steps or of its time, the larger one."""
+    by_time = progress.seconds / (60 * run.recipe.max_minutes) if run.recipe.max_minutes else 0.0
+    return max((progress.step - 1) / max(1, progress.total_steps), by_time)
 
 
 def _checked(progress: Progress, loss: float) -> Progress:
