@@ -12,7 +12,8 @@ from inference.protocol import ChatEngine
 from orchestrator.events import AnswerCompleted, AnswerEvent, AnswerFailed, QueryRewritten, RouteChosen, TextDelta
 from orchestrator.modes.base import CONSIDERED, AnswerMode
 from orchestrator.query_rewriter import standalone_query
-from orchestrator.router import Probe, Router
+from orchestrator.router import Router
+from orchestrator.routing_signals import AdapterDomain, Probe
 from orchestrator.turn import Turn, never_cancelled, reply_language
 from retrieval.protocol import Searcher
 
@@ -24,7 +25,7 @@ class Services:
     engine: ChatEngine
     searcher: Searcher
     tools: Callable[[], tuple[str, ...]] = field(default=tuple)
-    adapters: Callable[[], tuple[str, ...]] = field(default=tuple)
+    adapters: Callable[[], tuple[AdapterDomain, ...]] = field(default=tuple)
 
 
 class Assistant:
@@ -66,7 +67,7 @@ class Assistant:
         started = time.monotonic()
         query = standalone_query(question) if question.options.rewrite else question.text
         found, seconds = self._probe(question, query)
-        probe = Probe(found.evidence if found else None, self.services.tools(), self.services.adapters())
+        probe = Probe(found, self.services.tools(), self.services.adapters())
         route = self._router.route(question, probe)
         turn = Turn(question, route, query, reply_language(question), started, time.monotonic() - started)
         turn = replace(turn, retrieval=found, retrieve_seconds=seconds, is_cancelled=is_cancelled)

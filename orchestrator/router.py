@@ -1,21 +1,99 @@
-"""Chooses one of the four architectures and says why: the user's choice > rules > a probe of what is there."""
+"""Chooses one of the four architectures and says why: the user's choice > rules > a probe of what is there > a vote.
 
-import re
-from collections.abc import Sequence
+Rules and probe are signals (`orchestrator.routing_signals`) weighed by a linear model; its weights are learnt from
+labelled cases (`python -m evaluation routing --refit`) and stand in a JSON file that a person can read.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import SettingError
 from core.language import Bilingual
-from core.types import ConcreteMode, Evidence, Question
+from core.types import CONCRETE_MODES, ConcreteMode, Question
 from orchestrator.events import Route, Signal
+from orchestrator.routing_signals import PROBE_SIGNALS, SIGNAL_NAMES, Probe, describe, signals_of
+
+BUNDLED_WEIGHTS = Path(__file__).parent / "router_weights.json"
+SHOWN_SIGNALS = 3
+LEAST_SHOWN = 0.1
+VOTE_BELOW = 0.15
+
+Vote = Callable[[Question, Sequence[ConcreteMode]], ConcreteMode | None]
 
 
 @dataclass(frozen=True)
-class Probe:
-    """What is there to answer with: the evidence of the collection, the active tools, the domains of the adapters."""
+class RouterWeights:
+    """`matrix` is float64 (len(CONCRETE_MODES), len(SIGNAL_NAMES)), `bias` (len(CONCRETE_MODES),), in their orders."""
 
-    evidence: Evidence | None = None
-    tools: tuple[str, ...] = ()
-    adapters: tuple[str, ...] = ()
+    matrix: NDArray[np.float64]
+    bias: NDArray[np.float64]
+
+    def as_json(self) -> dict[str, Any]:
+        """Weights by mode and signal."""
+        rows = zip(CONCRETE_MODES, self.matrix.tolist(), self.bias.tolist(), strict=True)
+        return {
+            mode: {"bias": round(bias, 4)}
+            | {name: round(weight, 4) for name, weight in zip(SIGNAL_NAMES, row, strict=True)}
+            for mode, row, bias in rows
+        }
+
+
+def load_weights(path: Path = BUNDLED_WEIGHTS) -> RouterWeights:
+    """Read weights written by `RouterWeights.as_json`; a signal that the file does not know weighs nothing.
+
+    Raises SettingError where the file is not such a table.
+    """
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+        matrix = [[float(table[mode].get(name, 0.0)) for name in SIGNAL_NAMES] for mode in CONCRETE_MODES]
+        bias = [float(table[mode]["bias"]) for mode in CONCRETE_MODES]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SettingError(
+            Bilingual(
+                en=f"{path} holds no router weights ({error}). Delete it to use the ones that come with the program.",
+                zh=f"{path} 不是有效的路由权重（{error}）。删除该文件即可使用自带的权重。",
+            )
+        ) from error
+    return RouterWeights(np.array(matrix), np.array(bias))
+
+
+class Router:
+    """Weighs the signals for each mode; the heaviest answers, the next is the runner-up.
+
+    `vote` is asked to decide between the two where they are nearly equal; None where no model is fit to.
+    """
+
+    def __init__(self, weights: RouterWeights | None = None, vote: Vote | None = None) -> None:
+        self._weights = weights or load_weights()
+        self._vote = vote
+
+    def route(self, question: Question, probe: Probe) -> Route:
+        """Return the route of `question` with its receipt."""
+        if question.mode != "auto":
+            return chosen_route(question.mode)
+        values = signals_of(question, probe)
+        vector = np.array([values[name] for name in SIGNAL_NAMES])
+        scores = self._weights.matrix @ vector + self._weights.bias
+        likely = _softmax(_without_unusable(scores, probe))
+        first, second = np.argsort(-likely, kind="stable")[:2]
+        voted = self._voted(
+            question, (CONCRETE_MODES[first], CONCRETE_MODES[second]), float(likely[first] - likely[second])
+        )
+        if voted == CONCRETE_MODES[second]:
+            first, second = second, first
+        signals = _receipt(self._weights.matrix[first] - self._weights.matrix[second], values)
+        by: Literal["vote", "probe", "rules"] = "probe" if any(s.name in PROBE_SIGNALS for s in signals) else "rules"
+        by = "vote" if voted else by
+        return Route(CONCRETE_MODES[first], signals, float(likely[first]), CONCRETE_MODES[second], by)
+
+    def _voted(self, question: Question, modes: Sequence[ConcreteMode], lead: float) -> ConcreteMode | None:
+        return self._vote(question, modes) if self._vote is not None and lead < VOTE_BELOW else None
 
 
 def chosen_route(mode: ConcreteMode) -> Route:
@@ -24,39 +102,40 @@ def chosen_route(mode: ConcreteMode) -> Route:
     return Route(mode, (Signal("choice", 1.0, text),), 1.0, None, "user")
 
 
-_GREETING = re.compile(r"^\W*(?:hi|hello|hey|thanks?|thank you|good (?:morning|evening)|bye)\b[\w\s,'!.]{0,30}$", re.I)
-_GREETING_ZH = re.compile(r"^\W*(?:你好|您好|谢谢|多谢|早上好|晚上好|再见)\W*$")
-_EVIDENCE_WEIGHT = {"strong": 2.0, "weak": 0.5, "none": -1.0}
+def fit_weights(
+    signals: Sequence[Mapping[str, float]], modes: Sequence[ConcreteMode], strength: float = 0.02, steps: int = 3000
+) -> RouterWeights:
+    """Fit multinomial logistic regression with an L2 penalty by gradient descent: convex, so the start is no matter.
+
+    `signals[i]` are those of a case that `modes[i]` should answer.
+    """
+    inputs = np.array([[row[name] for name in SIGNAL_NAMES] for row in signals])
+    wanted = np.array([[float(mode == name) for name in CONCRETE_MODES] for mode in modes])
+    matrix, bias = np.zeros((len(CONCRETE_MODES), len(SIGNAL_NAMES))), np.zeros(len(CONCRETE_MODES))
+    for _ in range(steps):
+        off = (_softmax(inputs @ matrix.T + bias) - wanted) / len(inputs)
+        matrix -= 0.5 * (off.T @ inputs + strength * matrix / 2)
+        bias -= 0.5 * off.sum(axis=0)
+    return RouterWeights(matrix, bias)
 
 
-class Router:
-    """Scores the four modes by signals; the highest answers, the next is the runner-up."""
-
-    def route(self, question: Question, probe: Probe) -> Route:
-        """Return the route of `question` with its receipt."""
-        if question.mode != "auto":
-            return chosen_route(question.mode)
-        scores: dict[ConcreteMode, list[Signal]] = {"prompt": [_base()], "rag": [], "tools": [], "finetuned": []}
-        if _GREETING.search(question.text) or _GREETING_ZH.search(question.text):
-            text = Bilingual(en="small talk needs no documents", zh="寒暄不需要文档")
-            scores["prompt"].append(Signal("small_talk", 3.0, text))
-        if probe.evidence is not None:
-            scores["rag"].append(_evidence_signal(probe.evidence))
-        return _best(scores)
+def _without_unusable(scores: NDArray[np.float64], probe: Probe) -> NDArray[np.float64]:
+    """A mode with nothing to work with is never chosen for the user."""
+    absent = {
+        "tools": not probe.tools,
+        "finetuned": not probe.adapters,
+        "rag": probe.retrieval is None or not probe.retrieval.chunks,
+    }
+    return np.asarray(scores - np.array([30.0 * absent.get(mode, False) for mode in CONCRETE_MODES]))
 
 
-def _base() -> Signal:
-    return Signal("base", 0.2, Bilingual(en="any question can go to the model", zh="任何问题都可直接交给模型"))
+def _softmax(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    raised = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    return np.asarray(raised / raised.sum(axis=-1, keepdims=True))
 
 
-def _evidence_signal(evidence: Evidence) -> Signal:
-    level = {"strong": "强", "weak": "弱", "none": "无"}[evidence.level]
-    text = Bilingual(en=f"evidence in your documents: {evidence.level}", zh=f"文档中的证据：{level}")
-    return Signal("evidence", _EVIDENCE_WEIGHT[evidence.level], text)
-
-
-def _best(scores: dict[ConcreteMode, list[Signal]]) -> Route:
-    totals = {mode: sum(signal.weight for signal in signals) for mode, signals in scores.items()}
-    ranked: Sequence[ConcreteMode] = sorted(totals, key=lambda mode: -totals[mode])
-    lead = totals[ranked[0]] - totals[ranked[1]]
-    return Route(ranked[0], tuple(scores[ranked[0]]), min(1.0, 0.5 + lead / 4), ranked[1], "probe")
+def _receipt(weights: NDArray[np.float64], values: Mapping[str, float]) -> tuple[Signal, ...]:
+    """The signals that decided between the first and the second mode, heaviest first."""
+    parts = [(name, float(weight) * values[name]) for name, weight in zip(SIGNAL_NAMES, weights, strict=True)]
+    heavy = sorted((part for part in parts if abs(part[1]) >= LEAST_SHOWN), key=lambda part: -abs(part[1]))
+    return tuple(Signal(name, round(weight, 3), describe(name)) for name, weight in heavy[:SHOWN_SIGNALS])
