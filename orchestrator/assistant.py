@@ -1,10 +1,9 @@
 """The public door: a question goes in, a stream of typed events comes out."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from core.errors import CollectionNotFoundError, FourfoldError
 from core.types import ConcreteMode, Question, Retrieval
@@ -14,7 +13,7 @@ from orchestrator.modes.base import CONSIDERED, AnswerMode
 from orchestrator.query_rewriter import standalone_query
 from orchestrator.router import Router
 from orchestrator.routing_signals import AdapterDomain, Probe
-from orchestrator.turn import Turn, never_cancelled, reply_language
+from orchestrator.turn import Approve, Turn, allows_nothing, never_cancelled, reply_language
 from retrieval.protocol import Searcher
 
 
@@ -36,16 +35,22 @@ class Assistant:
         self._modes = modes
         self._router = router
 
-    def answer(self, question: Question, is_cancelled: Callable[[], bool] = never_cancelled) -> Iterator[AnswerEvent]:
+    def answer(
+        self,
+        question: Question,
+        is_cancelled: Callable[[], bool] = never_cancelled,
+        approve: Approve = allows_nothing,
+    ) -> Iterator[AnswerEvent]:
         """Yield the events of one answer in the order of `orchestrator.events`, AnswerCompleted or AnswerFailed last.
 
         The text of AnswerCompleted is the answer; where a check changed or replaced what the model wrote, it differs
-        from the deltas. Closing the iterator, or `is_cancelled` turning true, stops the model. Raises nothing that a
+        from the deltas. `approve` is asked, on this thread, before a tool that does more than
+        read; closing the iterator, or `is_cancelled` turning true, stops the model. Raises nothing that a
         user could meet: errors arrive as AnswerFailed.
         """
         partial = ""
         try:
-            with closing(self._events(question, is_cancelled)) as events:
+            with closing(self._events(question, is_cancelled, approve)) as events:
                 for event in events:
                     partial += event.text if isinstance(event, TextDelta) else ""
                     yield _named(event)
@@ -56,22 +61,26 @@ class Assistant:
         """Give the model's memory back."""
         self.services.engine.close()
 
-    def _events(self, question: Question, is_cancelled: Callable[[], bool]) -> Any:
-        turn, rewritten = self._turn(question, is_cancelled)
+    def _events(
+        self, question: Question, is_cancelled: Callable[[], bool], approve: Approve
+    ) -> Generator[AnswerEvent, None, None]:
+        turn = replace(self._turn(question), is_cancelled=is_cancelled, approve=approve)
         yield RouteChosen(turn.route)
-        if rewritten:
+        if turn.query != question.text and turn.route.mode == "rag":
             yield QueryRewritten(question.text, turn.query)
         yield from self._modes[turn.route.mode].answer(turn)
 
-    def _turn(self, question: Question, is_cancelled: Callable[[], bool]) -> tuple[Turn, bool]:
+    def _turn(self, question: Question) -> Turn:
         started = time.monotonic()
         query = standalone_query(question) if question.options.rewrite else question.text
         found, seconds = self._probe(question, query)
-        probe = Probe(found, self.services.tools(), self.services.adapters())
+        services = self.services
+        probe = Probe(found, services.tools(), services.adapters()) if question.mode == "auto" else Probe()
         route = self._router.route(question, probe)
-        turn = Turn(question, route, query, reply_language(question), started, time.monotonic() - started)
-        turn = replace(turn, retrieval=found, retrieve_seconds=seconds, is_cancelled=is_cancelled)
-        return turn, query != question.text and route.mode == "rag"
+        taken = time.monotonic() - started
+        return Turn(
+            question, route, query, reply_language(question), started, taken, retrieval=found, retrieve_seconds=seconds
+        )
 
     def _probe(self, question: Question, query: str) -> tuple[Retrieval | None, float]:
         """Search at once where the route depends on it; retrieval mode then uses what was found."""

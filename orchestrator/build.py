@@ -1,18 +1,32 @@
 """Wires an assistant from settings: the one place that knows which real part stands behind which seam."""
 
+from typing import TYPE_CHECKING
+
 from core.config import Settings
+from core.errors import ModelError
 from inference.protocol import ChatEngine
 from orchestrator.assistant import Assistant, Services
 from orchestrator.modes.finetuned import FinetunedMode
 from orchestrator.modes.prompt import PromptMode
 from orchestrator.modes.rag import RagMode
 from orchestrator.modes.tools import ToolsMode
-from orchestrator.router import Router
+from orchestrator.router import Router, load_weights
+from orchestrator.routing_signals import AdapterDomain
 from retrieval.protocol import Searcher
+
+if TYPE_CHECKING:
+    from retrieval.library import Library
+    from tools.registry import ToolRegistry
+
+GROUNDED = "grounded"
+REFITTED_WEIGHTS = "router.json"
 
 
 def build_assistant(
-    settings: Settings, engine: ChatEngine | None = None, searcher: Searcher | None = None
+    settings: Settings,
+    engine: ChatEngine | None = None,
+    searcher: Searcher | None = None,
+    library: "Library | None" = None,
 ) -> Assistant:
     """Return an assistant over the model and the collections that `settings` name, or over the parts given.
 
@@ -21,22 +35,60 @@ def build_assistant(
     from inference.runtime import open_engine
     from retrieval.embedder import open_embedder
     from retrieval.library import Library
+    from tools.library_parts import library_parts
+    from tools.registry import ToolRegistry
 
     engine = engine or open_engine(settings)
-    searcher = searcher or Library(settings, open_embedder(settings)).searcher()
-    return assistant_over(settings, Services(engine, searcher))
+    library = library or Library(settings, open_embedder(settings))
+    registry = ToolRegistry(settings, library_parts(library, engine))
+    return assistant_over(settings, engine, searcher or library.searcher(), registry)
 
 
-def assistant_over(settings: Settings, services: Services) -> Assistant:
+def assistant_over(
+    settings: Settings, engine: ChatEngine, searcher: Searcher, registry: "ToolRegistry | None" = None
+) -> Assistant:
     """Return an assistant over ready parts, real or fake."""
-    prompt = PromptMode(services.engine, settings)
+    services = Services(
+        engine,
+        searcher,
+        tools=lambda: tuple(entry.name for entry in registry.active()) if registry else (),
+        adapters=lambda: _fitting_adapters(settings, engine),
+    )
+    prompt = PromptMode(engine, settings)
+    refitted = settings.paths.home / REFITTED_WEIGHTS
     return Assistant(
         services,
         modes={
             "prompt": prompt,
-            "rag": RagMode(services.engine, services.searcher, settings),
-            "tools": ToolsMode(),
+            "rag": RagMode(engine, searcher, settings, lambda: _grounded_adapter(settings, engine)),
+            "tools": ToolsMode(engine, registry, settings),
             "finetuned": FinetunedMode(prompt, services.adapters),
         },
-        router=Router(),
+        router=Router(load_weights(refitted) if refitted.is_file() else None),
     )
+
+
+def _fitting_adapters(settings: Settings, engine: ChatEngine) -> tuple[AdapterDomain, ...]:
+    """The adapters trained on the loaded model, that for retrieval aside: it answers in retrieval mode."""
+    from training.adapters import AdapterLibrary
+
+    base = _base_of(engine)
+    found = [adapter for adapter in AdapterLibrary(settings).list() if adapter.name != GROUNDED]
+    return tuple(AdapterDomain(item.name, item.card.task) for item in found if base and item.fits(base))
+
+
+def _grounded_adapter(settings: Settings, engine: ChatEngine) -> str:
+    """The adapter that was trained on the grounded prompt for the loaded model; empty where there is none."""
+    from training.adapters import AdapterLibrary
+
+    base = _base_of(engine)
+    fits = any(item.name == GROUNDED and item.base_sha256 == base for item in AdapterLibrary(settings).list())
+    return GROUNDED if base and fits else ""
+
+
+def _base_of(engine: ChatEngine) -> str:
+    """Hash of the loaded model, empty where it is remote or does not load: then no adapter is offered."""
+    try:
+        return engine.info.sha256
+    except ModelError:
+        return ""

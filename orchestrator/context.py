@@ -90,11 +90,16 @@ def history_drafts(history: Sequence[Message]) -> list[Draft]:
 
 
 def fit_history(
-    engine: ChatEngine, before: Sequence[Draft], history: Sequence[Draft], last: Draft, budget_tokens: int
+    engine: ChatEngine,
+    before: Sequence[Draft],
+    history: Sequence[Draft],
+    last: Draft,
+    budget_tokens: int,
+    tools: Sequence[JsonSchema] = (),
 ) -> tuple[list[Draft], tuple[Bilingual, ...]]:
     """Return the drafts with as many of the latest whole exchanges as fit, and what was left out."""
     kept = list(history)
-    while kept and prompt_tokens(engine, [*before, *kept, last]) > budget_tokens:
+    while kept and prompt_tokens(engine, [*before, *kept, last], tools) > budget_tokens:
         # A question goes together with its answer, so that the chat still alternates.
         del kept[: 2 if len(kept) > 1 and kept[0].role == "user" else 1]
     dropped = len(history) - len(kept)

@@ -6,8 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from core.language import Language, language_of
-from core.types import Question, Retrieval, Timings
-from orchestrator.events import Route
+from core.types import Question, Retrieval, Timings, ToolCall
+from orchestrator.events import Route, ToolProposed
+
+# Asked before a call that does more than read: the call to run, edited or not, or None to refuse.
+Approve = Callable[[ToolProposed], ToolCall | None]
 
 _ASKED_FOR: tuple[tuple[re.Pattern[str], Language], ...] = (
     (re.compile(r"\b(?:answer|reply|respond|write|say it|translate)\b[^.?!]{0,40}\b(?:in|into) chinese\b", re.I), "zh"),
@@ -21,6 +24,11 @@ _LETTER = re.compile(r"[^\W\d_]")
 def never_cancelled() -> bool:
     """Tell that nobody stopped the answer."""
     return False
+
+
+def allows_nothing(_proposed: ToolProposed) -> ToolCall | None:
+    """Refuse every call that needs a person, because no person is there to ask."""
+    return None
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,7 @@ class Turn:
     retrieval: Retrieval | None = None
     retrieve_seconds: float = 0.0
     is_cancelled: Callable[[], bool] = never_cancelled
+    approve: Approve = allows_nothing
 
     def timings(self, generation: Timings | None = None, retrieve: float | None = None) -> Timings:
         """The seconds of the whole turn up to now; `generation` are those that the model reported."""

@@ -1,7 +1,7 @@
 """Retrieval mode: passages first, then an answer that stands on them, or a refusal."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from core.config import Settings
@@ -34,7 +34,9 @@ from retrieval.protocol import Searcher
 class RagMode:
     """Answers from the passages that a search brings; `adapter` names the one trained on the grounded prompt."""
 
-    def __init__(self, engine: ChatEngine, searcher: Searcher, settings: Settings, adapter: str = "") -> None:
+    def __init__(
+        self, engine: ChatEngine, searcher: Searcher, settings: Settings, adapter: Callable[[], str] = str
+    ) -> None:
         self._engine = engine
         self._searcher = searcher
         self._settings = settings
@@ -78,7 +80,7 @@ class RagMode:
         return tuple(kept), assemble(self._engine, _drafts(turn, kept), tokens, left_out)
 
     def _generate(self, turn: Turn, sources: Sequence[Source], context: ContextAssembled) -> Iterator[AnswerEvent]:
-        adapter = turn.question.adapter or self._adapter
+        adapter = turn.question.adapter or self._adapter()
         request = GenerationRequest(
             prompt=context.prompt,
             sampling=sampling_of(turn, self._settings),
@@ -138,7 +140,7 @@ class RagMode:
             notices=(*notices, *shown),
             stopped=generated.reason == "cancelled",
             model=self._engine.info.name,
-            adapter=turn.question.adapter or self._adapter,
+            adapter=turn.question.adapter or self._adapter(),
             seed=generated.seed,
         )
 

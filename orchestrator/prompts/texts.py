@@ -65,6 +65,14 @@ CLOSEST = Bilingual(en="closest passage; not close enough to answer", zh="最接
 BELOW_TOP = Bilingual(en="ranked below the {count} passages used", zh="排在所用的 {count} 段之后")
 NO_ROOM = Bilingual(en="does not fit the budget of {tokens} tokens", zh="超出 {tokens} 个词元的预算")
 MERGED = Bilingual(en="joined with its neighbour [{number}]", zh="已与相邻段落 [{number}] 合并")
+TOOLS_SYSTEM = Bilingual(
+    en="Answer the question with the help of the functions. When you have a result, answer in one short sentence.",
+    zh="请借助函数回答问题。得到结果后，用一句简短的中文作答。",
+)
+TOOL_RESULT_ITSELF = Bilingual(
+    en="The tool's result as it is: the model's own words did not keep to it.",
+    zh="以下为工具的原始结果：模型的表述与结果不符。",
+)
 TOOLS_MISSING = Bilingual(
     en="The tools mode has no tools to call here. Switch tools on, or choose another mode.",
     zh="工具模式下没有可调用的工具。请启用工具，或选择其他模式。",
