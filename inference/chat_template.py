@@ -12,6 +12,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from core.errors import ModelLoadError
 from core.language import Bilingual
 from core.types import Message
+from inference.function_calling import in_plain_words
 from inference.protocol import JsonSchema
 
 # What a model without a template of its own gets: the form that most small models have seen.
@@ -25,6 +26,7 @@ class ChatTemplate:
     """Renders messages as the model was trained to read them; equal to Hugging Face's `apply_chat_template`."""
 
     def __init__(self, source: str, bos_token: str = "", eos_token: str = "") -> None:
+        self._knows_tools = "tools" in source
         self._special = {"bos_token": bos_token, "eos_token": eos_token}
         # The same switches as in transformers, or white space would differ.
         environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
@@ -39,11 +41,13 @@ class ChatTemplate:
     def render(self, messages: Sequence[Message], tools: Sequence[JsonSchema] = ()) -> str:
         """The prompt, ending where the assistant's answer begins.
 
-        `tools` are function descriptions in OpenAI's form. Raises ModelLoadError where the template refuses the chat.
+        `tools` are function descriptions in OpenAI's form; a template that does not know them
+        gets them as text. Raises ModelLoadError where the template refuses the chat.
         """
+        told = messages if self._knows_tools else in_plain_words(messages, tools)
         try:
             return self._template.render(
-                messages=[as_dict(message) for message in messages],
+                messages=[as_dict(message) for message in told],
                 tools=list(tools) or None,
                 add_generation_prompt=True,
                 **self._special,

@@ -89,7 +89,7 @@ class Generator:
                     raise GenerationCancelledError
                 raw = self._model.logits().copy() if request.top_logprobs else None
                 if constraint is not None:
-                    constraint.apply(self._model.logits())
+                    constraint.apply(self._model.logits(), room - progress.completion_tokens)
                 token = draw()
                 progress.first_token = progress.first_token or time.perf_counter() - progress.started
                 if self._model.is_end(token):
