@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from app.ingest_jobs import IngestJobs
 from app.runs import Answering, IsCancelled, Runs
 from core.config import Settings, load_settings
 from core.errors import FourfoldError
@@ -47,6 +48,7 @@ class Container:
         # No answer survives its process: whatever still says "streaming" was cut off.
         self.history.close_interrupted(older_than_seconds=0.0)
         self.runs = Runs(self.history)
+        self.ingest = IngestJobs(settings.paths.home / "uploads", lambda: self.parts().library)
         self.problem: Bilingual | None = None
         self.model: ModelInfo | None = None
         self._build = build or build_parts
@@ -67,6 +69,11 @@ class Container:
             return "failed"
         return "ready" if self._warm.is_set() else "loading"
 
+    @property
+    def is_built(self) -> bool:
+        """Whether `parts` returns at once."""
+        return self._built.is_set()
+
     def parts(self) -> Parts:
         """The heavy parts, waiting until they are there. Raises FourfoldError where they cannot be built."""
         self._built.wait()
@@ -85,6 +92,7 @@ class Container:
     def close(self) -> None:
         """Stop what runs and give the model's process back."""
         self.runs.cancel_all()
+        self.ingest.cancel_all()
         if self._parts is not None:
             self._parts.assistant.close()
 
@@ -127,8 +135,8 @@ def build_parts(settings: Settings) -> Parts:
         ensure_sample_collection(library, settings)
 
     def warm_up() -> None:
-        embedder.embed_query("warm")
         _ = engine.info
+        embedder.embed_query("warm")
 
     return Parts(engine, library, assistant, ensure_samples, warm_up)
 

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from app import session, theme
-from app.views import chat, models
+from app.views import chat, documents, models
 from app.widgets import sidebar
 
 
@@ -16,6 +16,7 @@ def main() -> None:
     st.html(theme.STYLE)
     pages = [
         st.Page(chat.draw, title=words("nav.chat"), icon=":material/chat:", url_path="chat", default=True),
+        st.Page(documents.draw, title=words("nav.documents"), icon=":material/folder_open:", url_path="documents"),
         st.Page(models.draw, title=words("nav.models"), icon=":material/memory:", url_path="models"),
     ]
     page = st.navigation(pages)

@@ -73,6 +73,11 @@ def collection() -> str:
     return str(st.session_state.get("collection") or DEFAULT_COLLECTION)
 
 
+def choose_collection(name: str) -> None:
+    """Search this collection from now on, in this tab."""
+    st.session_state["collection"] = name
+
+
 def panel() -> OpenPanel | None:
     """The side panel that is open, if any."""
     return cast("OpenPanel | None", st.session_state.get(_OPEN))

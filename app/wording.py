@@ -20,6 +20,10 @@ class Wording:
         """The string under `key` with `{name}` filled from `values`. Raises KeyError for a key that is not there."""
         return self._strings[key].format(**values)
 
+    def or_key(self, section: str, name: str) -> str:
+        """The string under `section.name`, or `name` itself where there is none: for names that other layers choose."""
+        return self._strings.get(f"{section}.{name}", name)
+
 
 @cache
 def strings_of(language: Language) -> dict[str, str]:

@@ -169,16 +169,34 @@ def _siblings(message: StoredMessage) -> None:
 
 
 def _controls(words: Wording) -> None:
-    st.segmented_control(
-        words("mode.label"),
-        MODES,
-        default="auto",
-        required=True,
-        format_func=lambda mode: f"{answer.MODE_ICONS[mode]} {words(f'mode.{mode}')}",
-        key="mode",
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="controls"):
+        st.segmented_control(
+            words("mode.label"),
+            MODES,
+            default="auto",
+            required=True,
+            format_func=lambda mode: f"{answer.MODE_ICONS[mode]} {words(f'mode.{mode}')}",
+            key="mode",
+            label_visibility="collapsed",
+        )
+        _scope(words)
+
+
+def _scope(words: Wording) -> None:
+    """Which collection is searched; shown once there is a choice."""
+    box = session.container()
+    names = box.parts().library.names() if box.is_built and box.problem is None else []
+    if len(names) < 2:
+        return
+    chosen = st.selectbox(
+        words("documents.collection"),
+        names,
+        index=names.index(session.collection()) if session.collection() in names else 0,
         label_visibility="collapsed",
-        help=None,
+        width=190,
+        key="scope",
     )
+    session.choose_collection(chosen)
 
 
 def _heading(identifier: str, words: Wording) -> None:

@@ -1,0 +1,156 @@
+"""Ingest in the background: one job per collection, whose progress any tab may look at."""
+
+import hashlib
+import logging
+import sqlite3
+import threading
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from core.errors import FourfoldError
+from core.language import Bilingual
+from ingest.events import Embedded, FileDone, FileFailed, Finished, IngestEvent
+from ingest.pipeline import IngestOptions, IngestPipeline
+from retrieval.library import Library
+
+LONGEST_NAME = 120
+# Reading and embedding take about this share of the time of a run each; the bar moves through both.
+READING_SHARE = 0.3
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a job is. `share` is 0..1 of the whole; `seconds_left` is None where nothing is known yet."""
+
+    share: float = 0.0
+    done: int = 0
+    total: int = 0
+    current: str = ""
+    embedding: bool = False
+    seconds_left: float | None = None
+    finished: Finished | None = None
+    problem: Bilingual | None = None
+
+
+class IngestJob:
+    """One run of the pipeline in a thread of its own."""
+
+    def __init__(self) -> None:
+        self.progress = Progress()
+        self._stop = threading.Event()
+        self._over = threading.Event()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the run ended, well or not."""
+        return self._over.is_set()
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether somebody asked to stop."""
+        return self._stop.is_set()
+
+    def cancel(self) -> None:
+        """Finish the file at hand and stop."""
+        self._stop.set()
+
+    def wait(self, timeout_seconds: float) -> bool:
+        """Wait for the end; False where it did not come in time."""
+        return self._over.wait(timeout_seconds)
+
+    def work(self, pipeline: IngestPipeline, paths: Sequence[Path], collection: str, options: IngestOptions) -> None:
+        """Consume the run. Called in the thread of this job."""
+        try:
+            for event in pipeline.run(paths, collection, options, self._stop):
+                self.progress = advance(self.progress, event)
+        except FourfoldError as error:
+            self.progress = replace(self.progress, problem=error.message)
+        except (OSError, sqlite3.Error) as error:
+            _log.exception("an ingest run failed")
+            self.progress = replace(self.progress, problem=_disk_problem(error))
+        finally:
+            self._over.set()
+
+
+class IngestJobs:
+    """The jobs of this process, by collection."""
+
+    def __init__(self, uploads: Path, library: Callable[[], Library]) -> None:
+        self._uploads = uploads
+        self._library = library
+        self._jobs: dict[str, IngestJob] = {}
+        self._lock = threading.Lock()
+
+    def job(self, collection: str) -> IngestJob | None:
+        """The latest job of a collection, running or over."""
+        return self._jobs.get(collection)
+
+    def start(self, collection: str, paths: Sequence[Path], options: IngestOptions | None = None) -> IngestJob:
+        """Begin to ingest; where a job of this collection is running, that one is returned instead."""
+        with self._lock:
+            running = self._jobs.get(collection)
+            if running is not None and not running.is_over:
+                return running
+            library = self._library()
+            pipeline = IngestPipeline(library, library.settings)
+            job = self._jobs[collection] = IngestJob()
+        arguments = (pipeline, tuple(paths), collection, options or IngestOptions())
+        threading.Thread(target=job.work, args=arguments, name=f"ingest-{collection[:20]}", daemon=True).start()
+        return job
+
+    def keep_upload(self, collection: str, name: str, content: bytes) -> Path:
+        """Store an uploaded file; the same content under the same name is the same file."""
+        folder = self._uploads / hashlib.sha256(collection.encode()).hexdigest()[:16]
+        path = folder / hashlib.sha256(content).hexdigest()[:16] / safe_name(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        return path
+
+    def cancel_all(self) -> None:
+        """Stop every job after its file, at the end of the process."""
+        for job in list(self._jobs.values()):
+            job.cancel()
+
+
+def safe_name(name: str) -> str:
+    """The last part of an uploaded file's name without what a file system could misread; never empty, never `..`."""
+    last = name.replace("\\", "/").rsplit("/", 1)[-1]
+    kept = "".join(
+        character for character in last if unicodedata.category(character)[0] != "C" and character not in ':*?"<>|'
+    )
+    stem, dot, suffix = kept.strip(" .").rpartition(".")
+    short = (stem[:LONGEST_NAME] + dot + suffix[:16]) if stem else suffix[:LONGEST_NAME]
+    return short or "file"
+
+
+def advance(progress: Progress, event: IngestEvent) -> Progress:
+    """The progress after one more event."""
+    match event:
+        case FileDone() | FileFailed():
+            share = READING_SHARE * event.done / max(1, event.total)
+            name = Path(event.uri).name
+            return replace(progress, share=share, done=event.done, total=event.total, current=name)
+        case Embedded():
+            share = READING_SHARE + (1 - READING_SHARE) * event.done / max(1, event.total)
+            return replace(
+                progress,
+                share=min(1.0, share),
+                done=event.done,
+                total=event.total,
+                embedding=True,
+                seconds_left=event.seconds_left,
+            )
+        case Finished():
+            return replace(progress, share=1.0, finished=event)
+        case _:
+            return progress
+
+
+def _disk_problem(error: Exception) -> Bilingual:
+    return Bilingual(
+        en=f"The run stopped: {error}. What was read before is kept; make room or check the disk, then add the rest.",
+        zh=f"导入中断：{error}。已读入的内容会保留；请清理或检查磁盘后继续导入。",
+    )

@@ -1,0 +1,249 @@
+"""The documents: add files or a folder, watch the progress, read what came of each file, try the search."""
+
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from app import session
+from app.ingest_jobs import IngestJob, Progress
+from app.library import Summary, summaries
+from app.views import retrieval
+from app.widgets.answer_text import plain_label
+from app.wording import Wording
+from core.errors import FourfoldError
+from core.types import DEFAULT_COLLECTION
+from ingest.pipeline import IngestOptions
+from retrieval.library import Library
+from retrieval.records import DocumentRecord, FailureRecord
+
+POLL_SECONDS = 0.5
+PREVIEW_CHARACTERS = 1200
+
+
+def draw() -> None:
+    """Draw the page."""
+    words, box = session.words(), session.container()
+    st.title(words("nav.documents"))
+    if box.problem is not None:
+        st.error(plain_label(box.problem.in_(words.language), 600), icon=":material/error:")
+        return
+    if not box.is_built:
+        _wait_for_parts(words)
+        return
+    library = box.parts().library
+    name = _collection(library, words)
+    listed, searched = st.tabs([words("documents.tab_files"), words("documents.tab_search")])
+    with listed:
+        _add(name, words)
+        _progress(name)
+        _ledger(library, name, words)
+    with searched:
+        retrieval.draw(library, name)
+
+
+@st.fragment(run_every=1.0)
+def _wait_for_parts(words: Wording) -> None:
+    st.caption(":material/hourglass_top: " + words("documents.opening"))
+    if session.container().is_built:
+        st.rerun()
+
+
+def _collection(library: Library, words: Wording) -> str:
+    found = {summary.name: summary for summary in summaries(library)}
+    names = sorted({*found, DEFAULT_COLLECTION})
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        name = st.selectbox(
+            words("documents.collection"),
+            names,
+            index=names.index(session.collection()) if session.collection() in names else 0,
+            format_func=lambda name: collection_label(name, found.get(name), words),
+        )
+        session.choose_collection(name)
+        with st.popover(words("documents.new"), icon=":material/add:"):
+            wanted = st.text_input(words("documents.new_name"), max_chars=80, key="new_collection").strip()
+            if st.button(words("documents.create"), disabled=not wanted):
+                library.create(wanted)
+                session.choose_collection(wanted)
+                st.rerun()
+        if name in found:
+            with st.popover(":material/delete:", help=words("documents.delete_collection")):
+                st.write(words("documents.delete_sure", count=found[name].documents))
+                if st.button(words("documents.delete_collection"), type="primary", key="delete_collection"):
+                    _guarded(lambda: library.delete(name), words)
+    return name
+
+
+def collection_label(name: str, summary: Summary | None, words: Wording) -> str:
+    """A collection's name with its number of documents."""
+    return f"{name} · {words('documents.count', count=summary.documents if summary else 0)}"
+
+
+def _add(name: str, words: Wording) -> None:
+    running = session.container().ingest.job(name)
+    with st.form("add_files", clear_on_submit=True, border=False):
+        files = st.file_uploader(words("documents.drop"), accept_multiple_files=True, key="uploaded")
+        folder = st.text_input(words("documents.folder"), placeholder=words("documents.folder_hint"))
+        sync = st.checkbox(words("documents.sync"), help=words("documents.sync_help"))
+        busy = running is not None and not running.is_over
+        if st.form_submit_button(words("documents.add"), icon=":material/library_add:", disabled=busy):
+            _start(name, list(files or ()), folder.strip(), sync)
+
+
+def _start(name: str, files: list[Any], folder: str, sync: bool) -> None:
+    ingest = session.container().ingest
+    paths = [ingest.keep_upload(name, file.name, file.getvalue()) for file in files]
+    if folder:
+        paths.append(Path(folder).expanduser())
+    if paths:
+        # A path that does not exist is told by the job, like everything else that goes wrong in it.
+        ingest.start(name, paths, IngestOptions(sync=sync))
+        st.rerun()
+
+
+def _progress(name: str) -> None:
+    job = session.container().ingest.job(name)
+    if job is None:
+        return
+    if job.is_over:
+        _outcome(job, session.words())
+    else:
+        _watch(name)
+
+
+@st.fragment(run_every=POLL_SECONDS)
+def _watch(name: str) -> None:
+    """The running ingest, drawn anew twice a second."""
+    job, words = session.container().ingest.job(name), session.words()
+    if job is None or job.is_over:
+        st.rerun()
+        return
+    state = job.progress
+    st.progress(state.share, text=_progress_label(state, words))
+    st.button(words("documents.cancel"), on_click=job.cancel, disabled=job.is_cancelled, key="cancel_ingest")
+
+
+def _progress_label(state: Progress, words: Wording) -> str:
+    if not state.total:
+        return words("documents.planning")
+    if not state.embedding:
+        return words("documents.reading", done=state.done, total=state.total, name=plain_label(state.current, 60))
+    left = f"{state.seconds_left:.0f}" if state.seconds_left is not None else "?"
+    return words("documents.embedding", done=f"{state.done:,}", total=f"{state.total:,}", seconds=left)
+
+
+def _outcome(job: IngestJob, words: Wording) -> None:
+    state = job.progress
+    if state.problem is not None:
+        st.error(plain_label(state.problem.in_(words.language), 600), icon=":material/error:")
+    elif state.finished is not None:
+        line = plain_label(state.finished.line(words.language), 600)
+        if state.finished.failed:
+            st.warning(line, icon=":material/warning:")
+        else:
+            st.success(line, icon=":material/check:")
+
+
+def _ledger(library: Library, name: str, words: Wording) -> None:
+    if not library.exists(name):
+        st.caption(words("documents.empty"))
+        return
+    with closing(library.reader(name)) as store:
+        records, failures = store.documents(), store.failures()
+    _failures(name, failures, words)
+    if not records:
+        st.caption(words("documents.empty"))
+        return
+    chosen = st.dataframe(
+        [_row(record, words) for record in records],
+        hide_index=True,
+        selection_mode="single-row",
+        on_select="rerun",
+        key=f"ledger_{name}",
+        column_config={words("documents.column_passages"): st.column_config.NumberColumn(width="small")},
+    )
+    rows = chosen["selection"]["rows"]
+    if rows and rows[0] < len(records):
+        _card(library, name, records[rows[0]], words)
+    else:
+        st.caption(words("documents.choose"))
+
+
+def _row(record: DocumentRecord, words: Wording) -> dict[str, Any]:
+    return {
+        words("documents.column_document"): record.title or Path(record.uri).name,
+        words("documents.column_kind"): record.media_type.rsplit("/", 1)[-1],
+        words("documents.column_language"): record.language,
+        words("documents.column_passages"): record.chunks,
+        words("documents.column_state"): words.or_key("status", record.status),
+        words("documents.column_added"): datetime.fromtimestamp(record.added_at).strftime("%Y-%m-%d %H:%M"),
+    }
+
+
+def _failures(name: str, failures: list[FailureRecord], words: Wording) -> None:
+    if not failures:
+        return
+    with st.expander(words("documents.failed_files", count=len(failures)), icon=":material/warning:"):
+        for failure in failures:
+            st.caption(plain_label(failure.message.in_(words.language), 300))
+        if st.button(words("documents.retry"), icon=":material/refresh:"):
+            session.container().ingest.start(name, [Path(row.uri) for row in failures], IngestOptions(retry=True))
+            st.rerun()
+
+
+def _card(library: Library, name: str, record: DocumentRecord, words: Wording) -> None:
+    with st.container(border=True):
+        st.markdown(f"**{plain_label(record.title or record.uri, 120)}**")
+        st.caption(plain_label(record.uri, 300))
+        _facts(record, words)
+        with closing(library.reader(name)) as store:
+            chunks = store.chunks_of_document(record.id)
+        with st.expander(words("documents.preview", count=len(chunks))):
+            for chunk in chunks[:20]:
+                place = words("sources.page", page=chunk.page) if chunk.page else f"{chunk.position + 1}"
+                st.caption(place)
+                st.text(chunk.text[:PREVIEW_CHARACTERS])
+        _edit(library, name, record, words)
+
+
+def _facts(record: DocumentRecord, words: Wording) -> None:
+    facts = [
+        (words.or_key("card", key), value)
+        for key, value in record.card.items()
+        if isinstance(value, str | int | float) and value not in ("", 0)
+    ]
+    with st.container(horizontal=True, gap="medium"):
+        for label, value in facts:
+            with st.container(width="content", gap=None):
+                st.caption(label)
+                st.text(f"{value:,.1f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value))
+
+
+def _edit(library: Library, name: str, record: DocumentRecord, words: Wording) -> None:
+    tags = st.text_input(words("documents.tags"), ", ".join(record.tags), key=f"tags_{record.id}")
+    wanted = tuple(tag.strip() for tag in tags.replace("，", ",").split(",") if tag.strip())
+    if wanted != record.tags:
+        _guarded(lambda: _write(library, name, lambda store: store.set_tags(record.id, wanted)), words)
+    with st.container(horizontal=True):
+        if st.button(words("documents.reingest"), icon=":material/refresh:", key=f"reingest_{record.id}"):
+            session.container().ingest.start(name, [Path(record.uri)], IngestOptions(retry=True))
+            st.rerun()
+        if st.button(words("documents.delete"), icon=":material/delete:", key=f"delete_{record.id}"):
+            _guarded(lambda: _write(library, name, lambda store: store.remove_document(record.id)), words)
+
+
+def _write(library: Library, name: str, change: Any) -> None:
+    with library.writer(name, wait_seconds=5.0) as store:
+        change(store)
+
+
+def _guarded(change: Any, words: Wording) -> None:
+    """Make a change and draw the page anew; a collection that is being written by someone else is said."""
+    try:
+        change()
+    except FourfoldError as error:
+        st.error(plain_label(error.message.in_(words.language), 400))
+    else:
+        st.rerun()
