@@ -28,12 +28,17 @@ from retrieval.store import CollectionStore
 
 @dataclass(frozen=True)
 class IngestOptions:
-    """How a run goes. `passwords` are tried on encrypted files in turn; `embed` False leaves vectors to a later run."""
+    """How a run goes.
+
+    `passwords` are tried on encrypted files in turn; `embed` False leaves vectors to a later run; `tags` are given to
+    every document read (empty: a known document keeps its own).
+    """
 
     sync: bool = False
     retry: bool = False
     embed: bool = True
     passwords: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
     parsers: int = 0
 
@@ -147,7 +152,7 @@ class _Run:
         chunks = self._splitter.split(document)
         card = quality_card(document, parsed, chunks, seconds)
         status = "partial" if card["status"] == "partial" else "ready"
-        document_id = self._store.put_document(document, chunks, card, status=status)
+        document_id = self._store.put_document(document, chunks, card, tags=self._options.tags or None, status=status)
         if parsed.tables or not job.is_new:
             self._store.put_tables(document_id, table_data(parsed))
         self._counts[card["status"]] += 1

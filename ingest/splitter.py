@@ -134,8 +134,10 @@ def _end_of_chunk(units: Sequence[_Unit], first: int, limit: int) -> int:
     for last in range(first + 1, len(units)):
         unit = units[last]
         worth_it = spent >= limit * _SHORT_SECTION and units[last - 1].block.kind != "heading"
-        new_section = unit.block.kind == "heading" or unit.block.page != units[last - 1].block.page
-        if (worth_it and new_section) or spent + unit.tokens > limit:
+        if unit.block.page != units[last - 1].block.page:
+            # A citation names one page, and it must be the one where the words stand.
+            return last
+        if (worth_it and unit.block.kind == "heading") or spent + unit.tokens > limit:
             # A heading at the end of a chunk belongs to what follows it.
             return last - 1 if units[last - 1].block.kind == "heading" and last - 1 > first else last
         spent += unit.tokens
@@ -158,7 +160,8 @@ def _with_overlap(units: Sequence[_Unit], first: int, last: int, overlap: int) -
     while begin - 1 > first:
         unit = units[begin - 1]
         spent += unit.tokens
-        if spent > overlap or unit.block.kind != "text" or unit.block.path != section:
+        same_place = unit.block.path == section and unit.block.page == units[last].block.page
+        if spent > overlap or unit.block.kind != "text" or not same_place:
             break
         begin -= 1
     return begin

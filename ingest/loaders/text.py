@@ -13,6 +13,7 @@ _FIRST_HEADING = re.compile(r"^#{1,2}[ \t]+(.+?)[ \t]*#*$", re.MULTILINE)
 _RST_ADORNMENT = re.compile(r"^([=\-~^\"'`#*+.:_])\1{2,}$")
 _CUE_TIMES = re.compile(r"^(?:\d+:)?\d{1,2}:\d{2}[.,]\d{3}\s*-->.*$")
 _TAG = re.compile(r"</?[a-zA-Z][^>]*>|\{\\[^}]*\}")
+_TITLE_LINE = re.compile(r"\s*([^\n]{2,80}[^\n.!?。！？,，;；\s])[ \t]*\n[ \t]*\n")
 _HEADING_ANCHOR = re.compile(r"\s*\{#[^}]*\}\s*$")
 
 
@@ -26,9 +27,10 @@ def load_markdown(source: Source) -> Parsed:
 
 
 def load_text(source: Source) -> Parsed:
-    """Plain text, in any encoding."""
+    """Plain text, in any encoding. A short first line that stands alone is the title."""
     decoded = _readable(source)
-    return _parsed(decoded.text, decoded, "text/plain", "plain")
+    first = _TITLE_LINE.match(decoded.text)
+    return _parsed(decoded.text, decoded, "text/plain", "plain", first.group(1).strip() if first else "")
 
 
 def load_code(source: Source) -> Parsed:

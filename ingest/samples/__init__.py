@@ -1,0 +1,60 @@
+"""The sample collection: documents of a fictional bookshop, in both languages, so that the first question works."""
+
+import functools
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.config import Settings
+from core.types import DEFAULT_COLLECTION, Mode
+from ingest.pipeline import IngestOptions, IngestPipeline
+from retrieval.library import Library
+
+SAMPLE_TAG = "sample"
+_FOLDER = Path(__file__).parent
+_VERSION = "1"
+_MARK = "samples"
+
+
+@dataclass(frozen=True)
+class SuggestedQuestion:
+    """A question that the samples answer, and the mode that shows it best."""
+
+    text: str
+    mode: Mode
+    language: str
+
+
+def sample_folder() -> Path:
+    """Where the documents lie."""
+    return _FOLDER / "documents"
+
+
+@functools.cache
+def suggested_questions() -> tuple[SuggestedQuestion, ...]:
+    """Questions to begin with, in English and in Chinese, at least one for each mode."""
+    rows = json.loads((_FOLDER / "questions.json").read_text(encoding="utf-8"))
+    return tuple(SuggestedQuestion(row["text"], row["mode"], row["language"]) for row in rows)
+
+
+def ensure_sample_collection(library: Library, settings: Settings, *, embed: bool = True) -> str:
+    """Ingest the samples into the default collection where that does not exist yet; returns the collection's name.
+
+    A default collection that somebody made with documents of their own is left alone, and so are samples that were
+    deleted from it. An interrupted first start is completed. With `embed` False the samples can be found by their
+    words alone, for now.
+    """
+    if library.exists(DEFAULT_COLLECTION):
+        with library.reader(DEFAULT_COLLECTION) as store:
+            state = store.meta(_MARK)
+            is_empty = not store.counts()["documents"]
+        if state == _VERSION or (state is None and not is_empty):
+            return DEFAULT_COLLECTION
+    with library.writer(DEFAULT_COLLECTION, wait_seconds=30.0) as store:
+        store.set_meta(_MARK, "begun")
+    options = IngestOptions(embed=embed, tags=(SAMPLE_TAG,))
+    for _ in IngestPipeline(library, settings).run([sample_folder()], DEFAULT_COLLECTION, options):
+        pass
+    with library.writer(DEFAULT_COLLECTION, wait_seconds=30.0) as store:
+        store.set_meta(_MARK, _VERSION)
+    return DEFAULT_COLLECTION
