@@ -57,3 +57,15 @@ class SegmentAttention:
         """The same for one layer and head."""
         weights = self.weights[self.layers.index(layer), head]
         return np.stack([weights[start - self.first : stop - self.first].mean(axis=0) for start, stop in row_spans])
+
+
+@dataclass(frozen=True)
+class PassageAttention:
+    """Attention from the sentences of an answer to passages, (sentences, passages), each value 0..1.
+
+    `mean` is over all layers and heads, `strongest` the most that any one head gives.
+    """
+
+    sentences: tuple[str, ...]
+    mean: Floats
+    strongest: Floats

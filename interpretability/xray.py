@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.language import Bilingual
+from core.language import Bilingual, sentence_spans
 from core.types import SamplingSettings
-from interpretability.attention import AttentionMap, SegmentAttention
+from interpretability.attention import AttentionMap, PassageAttention, SegmentAttention
 from interpretability.attribution import Attribution, leave_one_out
 from interpretability.comparison import Change, Comparison, compare, compare_outputs, steering_vectors
 from interpretability.logit_lens import HiddenStates
@@ -134,6 +134,22 @@ class Xray:
         """Which passage the answer used: see `attribution.leave_one_out`."""
         return leave_one_out(prompt, spans, answer, self.score)
 
+    def passage_attention(self, prompt: str, spans: Sequence[tuple[int, int]], answer: str) -> PassageAttention:
+        """Attention from each sentence of the answer to each passage.
+
+        `spans` are character offsets of the passages in the prompt, in order, cut at the nearest token borders. The
+        prompt is computed with the observer asleep, so that a long one needs no more than a short one.
+        """
+        tokens = self.tokens(prompt)
+        borders = passage_borders(tokens, spans)
+        replies = self.tokens(answer)
+        sentences = [_token_span(replies, start, end) for start, end in sentence_spans(answer)]
+        ids = [token.id for token in (*tokens, *replies)]
+        seen = self.segments(ids, borders, len(tokens))
+        rows = [(len(tokens) + start, len(tokens) + end) for start, end in sentences]
+        mean, strongest = (seen.between(rows, reduce)[:, 1:-1:2] for reduce in ("mean", "max"))
+        return PassageAttention(tuple(answer[start:end] for start, end in sentence_spans(answer)), mean, strongest)
+
     def compare(self, ids: Sequence[int], variant: Variant) -> Comparison:
         """The same prompt as it is and as `variant` (an adapter or a push) runs it."""
         (before, first), (after, second) = self.hidden(ids), self.hidden(ids, 0, variant)
@@ -162,6 +178,23 @@ class Xray:
 
     def _run(self, operation: str, params: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, NDArray[Any]]]:
         return self._call(f"{OPERATIONS}:{operation}", params)
+
+
+def passage_borders(tokens: Sequence[Token], spans: Sequence[tuple[int, int]]) -> tuple[int, ...]:
+    """Token positions that cut a prompt into: before, passage 1, between, passage 2, ..., after.
+
+    Adjacent passages have an empty piece between them, so passages are always the odd segments.
+    """
+    cuts = [place for start, end in spans for place in _token_span(tokens, start, end)]
+    return (0, *cuts, len(tokens))
+
+
+def _token_span(tokens: Sequence[Token], start: int, end: int) -> tuple[int, int]:
+    """The tokens (half-open) that hold the characters start..end of the text that `tokens` spell."""
+    text = b"".join(token.data for token in tokens).decode("utf-8", "replace")
+    first, last = len(text[:start].encode()), len(text[:end].encode())
+    ends = np.cumsum([len(token.data) for token in tokens])
+    return int(np.searchsorted(ends, first, side="right")), int(np.searchsorted(ends, last, side="left")) + 1
 
 
 def _judged(values: Mapping[str, Any], n_layers: int) -> Abilities:
