@@ -1,0 +1,232 @@
+"""The X-ray in a terminal: `python -m interpretability tokens "Hello 你好"`; with `--json` one JSON object a run."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from core.config import load_settings
+from core.errors import FourfoldError
+from core.types import SamplingSettings
+from inference.runtime import open_engine
+from interpretability import bigram, embeddings, parameters, tokens, tour
+from interpretability.logit_lens import lens
+from interpretability.loop import Branch
+from interpretability.plain import to_plain
+from interpretability.sampling_steps import Sampler
+from interpretability.xray import OPERATIONS, Variant, Xray
+
+Arguments = argparse.Namespace
+Lines = Mapping[str, Any]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; 0 on success, 1 on an error that a person can mend."""
+    arguments = _parser().parse_args(argv)
+    settings = load_settings()
+    if arguments.model:
+        settings = settings.model_copy(update={"model": arguments.model})
+    engine = open_engine(settings, extensions=(OPERATIONS,))
+    try:
+        result = COMMANDS[arguments.command](Xray(engine.call, Path(engine.info.path)), arguments)
+    except FourfoldError as error:
+        print(error, file=sys.stderr)
+        return 1
+    finally:
+        engine.close()
+    plain = to_plain(result)
+    if arguments.json:
+        print(json.dumps(plain, ensure_ascii=False))
+    else:
+        for name, value in plain.items():
+            print(f"{name}: {json.dumps(value, ensure_ascii=False)}")
+    return 0
+
+
+def check(xray: Xray, _: Arguments) -> Lines:
+    """What this model and this build can show."""
+    return {"abilities": xray.abilities, "path": xray.path}
+
+
+def show_tokens(xray: Xray, arguments: Arguments) -> Lines:
+    """Pieces, ids, bytes, merges, density, price."""
+    found = xray.tokens(arguments.text)
+    dense = tokens.density(arguments.text, lambda text: len(xray.tokens(text)))
+    return {
+        "tokens": [{"id": token.id, "text": token.text, "bytes": token.data} for token in found],
+        "merges": {token.text: [merge.parts for merge in tokens.replay_merges(xray.model, token)] for token in found},
+        "characters_per_token": dense.characters_per_token,
+        "parallel": {text: len(xray.tokens(text)) for text in tokens.PARALLEL},
+        "price": tokens.bill([("question", len(found))], 0, arguments.rate, 0.0).price,
+    }
+
+
+def show_embeddings(xray: Xray, arguments: Arguments) -> Lines:
+    """Angles between the tokens of the text and the nearest words of the last one, or of `--minus` arithmetic."""
+    found = xray.tokens(arguments.text)
+    plus, minus = [token.id for token in found], [token.id for token in xray.tokens(arguments.minus)]
+    vector = embeddings.combine(xray.model, plus if minus else plus[-1:], minus)
+    near = embeddings.nearest(xray.model.embedding, vector, arguments.top, [*plus, *minus])
+    rows = xray.model.embedding.rows(plus)
+    return {
+        "tokens": [token.text for token in found],
+        "angles": embeddings.angles(rows),
+        "map": embeddings.plane(rows),
+        "nearest": _named(xray, [(item.token_id, item.cosine) for item in near]),
+    }
+
+
+def show_positions(xray: Xray, arguments: Arguments) -> Lines:
+    """The shape of the input matrix and by how much RoPE turns queries and keys of one layer."""
+    ids = _ids(xray, arguments.text)
+    rotations = xray.rotations(ids, arguments.layer)
+    turned = [rotation.turned_by() for rotation in rotations] if rotations else []
+    return {"input_matrix": xray.model.embedding.rows(ids).shape, "degrees": dict(zip("QK", turned, strict=False))}
+
+
+def show_attention(xray: Xray, arguments: Arguments) -> Lines:
+    """One layer's attention, all heads or `--head`."""
+    seen = xray.attention(_ids(xray, arguments.text), arguments.layer)
+    return {"layer": arguments.layer, "weights": None if seen is None else seen.head(arguments.head)}
+
+
+def show_layers(xray: Xray, arguments: Arguments) -> Lines:
+    """Change per layer and what the lens reads at each, for the last token."""
+    hidden, _ = xray.hidden(_ids(xray, arguments.text))
+    reading = lens(xray.model, hidden, top=3)
+    last = zip(reading.token_ids[:, -1], reading.probabilities[:, -1], strict=True)
+    return {
+        "relative_change": hidden.relative_change()[:, -1],
+        "lens": [_named(xray, list(zip(*layer, strict=True))) for layer in last],
+    }
+
+
+def show_sampling(xray: Xray, arguments: Arguments) -> Lines:
+    """What each stage of sampling leaves, and the token drawn."""
+    draw = Sampler(_sampling(arguments)).draw(xray.logits(_ids(xray, arguments.text)))
+    stages = [
+        {"stage": stage.name, "left": len(stage.ids), "removed_mass": stage.removed_mass, "entropy_bits": stage.entropy}
+        for stage in draw.stages
+    ]
+    return {"stages": stages, "drawn": _named(xray, [(draw.token_id, draw.probability)])[0]}
+
+
+def show_loop(xray: Xray, arguments: Arguments) -> Lines:
+    """The next `--steps` tokens with their candidates."""
+    branch = Branch(tuple(_ids(xray, arguments.text)))
+    branch = branch.extended(xray.steps(branch.ids, arguments.steps, _sampling(arguments)))
+    taken = xray.tokens_of([step.token_id for step in branch.steps])
+    candidates = [_named(xray, list(zip(step.candidates, step.probabilities, strict=True))) for step in branch.steps]
+    return {"text": "".join(token.text for token in taken), "candidates": candidates}
+
+
+def show_passages(xray: Xray, arguments: Arguments) -> Lines:
+    """Which of the `--passage` texts the `--answer` used."""
+    parts = [f"{passage}\n\n" for passage in arguments.passage]
+    prompt = "".join(parts) + arguments.text + "\n"
+    ends = [sum(map(len, parts[: index + 1])) for index in range(len(parts))]
+    spans = [(end - len(part), end) for part, end in zip(parts, ends, strict=True)]
+    found = xray.attribute(prompt, spans, arguments.answer)
+    return {
+        "used": None if found.used is None else found.used + 1,
+        "nats": found.weights,
+        "grounding": found.grounding,
+        "attention": xray.passage_attention(prompt, spans, arguments.answer),
+    }
+
+
+def show_comparison(xray: Xray, arguments: Arguments) -> Lines:
+    """What an adapter changes, per layer and in the output."""
+    compared = xray.compare(_ids(xray, arguments.text), Variant(adapter=arguments.adapter))
+    changes = [{"token": xray.tokens_of([c.token_id])[0].text, **to_plain(c)} for c in compared.changes]
+    return {"layer_distance": compared.layer_distance, "divergence_bits": compared.divergence, "changes": changes}
+
+
+def show_dog(_: Xray, arguments: Arguments) -> Lines:
+    """The bigram model of the dog, or of `text`."""
+    model = bigram.train_bigram([arguments.text or bigram.DOG_TEXT])
+    words = model.frequent(6)
+    return {"words": words, "table": model.table(words), "P(eat | run)": model.probability("eat", "run")}
+
+
+def show_parameters(xray: Xray, _: Arguments) -> Lines:
+    """Where the parameters sit and what a token costs."""
+    body = parameters.anatomy(xray.model)
+    return {
+        **to_plain(replace(body, tensors=())),
+        "n_parameters": body.n_parameters,
+        "n_bytes": body.n_bytes,
+        "kv_bytes_per_token": body.kv_bytes_per_token,
+        "flops_per_token": body.flops_per_token(0),
+    }
+
+
+def show_tour(_: Xray, __: Arguments) -> Lines:
+    """The guided tour in both languages."""
+    return {stop.key: stop for stop in tour.TOUR}
+
+
+COMMANDS: Mapping[str, Callable[[Xray, Arguments], Lines]] = {
+    "check": check,
+    "tokens": show_tokens,
+    "embeddings": show_embeddings,
+    "positions": show_positions,
+    "attention": show_attention,
+    "layers": show_layers,
+    "sampling": show_sampling,
+    "loop": show_loop,
+    "passages": show_passages,
+    "compare": show_comparison,
+    "dog": show_dog,
+    "parameters": show_parameters,
+    "tour": show_tour,
+}
+
+
+def _ids(xray: Xray, text: str) -> list[int]:
+    return [token.id for token in xray.tokens(text)]
+
+
+def _named(xray: Xray, scored: list[tuple[int, float]]) -> list[dict[str, Any]]:
+    found = xray.tokens_of([token for token, _ in scored])
+    return [{"token": token.text, "score": score} for token, (_, score) in zip(found, scored, strict=True)]
+
+
+def _sampling(arguments: Arguments) -> SamplingSettings:
+    return SamplingSettings(
+        temperature=arguments.temperature,
+        top_k=arguments.top_k,
+        top_p=arguments.top_p,
+        min_p=arguments.min_p,
+        seed=arguments.seed,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m interpretability", description=__doc__)
+    parser.add_argument("command", choices=COMMANDS)
+    parser.add_argument("text", nargs="?", default="The capital of France is")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--model", default="", help="path of a GGUF; empty: the one in the settings")
+    parser.add_argument("--layer", type=int, default=0)
+    parser.add_argument("--head", type=int, default=None, help="one head; without it the mean over the heads")
+    parser.add_argument("--minus", default="", help="embeddings: text whose tokens are subtracted")
+    parser.add_argument("--top", type=int, default=10)
+    parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--temperature", type=float, default=0.0)
+    parser.add_argument("--top-k", type=int, default=40)
+    parser.add_argument("--top-p", type=float, default=0.95)
+    parser.add_argument("--min-p", type=float, default=0.05)
+    parser.add_argument("--seed", type=int, default=42)
+    parser.add_argument("--rate", type=float, default=0.0, help="tokens: price per million")
+    parser.add_argument("--passage", action="append", default=[], help="passages: one text each")
+    parser.add_argument("--answer", default="")
+    parser.add_argument("--adapter", default="", help="compare: path of an adapter")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
