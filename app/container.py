@@ -7,6 +7,7 @@ import atexit
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -103,8 +104,8 @@ class Container:
             parts.ensure_samples()
             self._parts = parts
             self._built.set()
-            self._parts.warm_up()
-            self.model = self._parts.engine.info
+            self.model = parts.engine.info
+            parts.warm_up()
         except FourfoldError as error:
             self.problem = error.message
         except Exception as error:  # noqa: BLE001 shown on every page in place of the model's state
@@ -120,9 +121,8 @@ class Container:
 
 def build_parts(settings: Settings) -> Parts:
     """Open the engine and the collections that the settings name; models load when they are first used."""
-    from ingest.samples import ensure_sample_collection
-
     from inference.runtime import open_engine
+    from ingest.samples import ensure_sample_collection
     from orchestrator.build import build_assistant
     from retrieval.embedder import open_embedder
     from retrieval.library import Library
@@ -132,13 +132,26 @@ def build_parts(settings: Settings) -> Parts:
     assistant = build_assistant(settings, engine=engine, searcher=library.searcher())
 
     def ensure_samples() -> None:
-        ensure_sample_collection(library, settings)
+        # By their words alone: the encoder takes seconds to load, and the first question need not wait for it.
+        ensure_sample_collection(library, settings, embed=False)
 
     def warm_up() -> None:
-        _ = engine.info
         embedder.embed_query("warm")
+        _complete_vectors(library, settings)
 
     return Parts(engine, library, assistant, ensure_samples, warm_up)
+
+
+def _complete_vectors(library: "Library", settings: Settings) -> None:
+    """Give the passages their vectors that an earlier run left without."""
+    from ingest.pipeline import IngestPipeline
+
+    for name in library.names():
+        with closing(library.reader(name)) as store:
+            counts = store.counts()
+        if counts["vectors"] < counts["chunks"]:
+            for _ in IngestPipeline(library, settings).run([], name):
+                pass
 
 
 _shared: Container | None = None

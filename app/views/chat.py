@@ -12,10 +12,13 @@ from app.widgets import answer, panel
 from app.widgets.answer_text import plain_label
 from app.wording import Wording
 from core.types import Mode, Question, Scope
+from ingest.samples import SuggestedQuestion, suggested_questions
 from orchestrator.events import Route
 from orchestrator.history import Overrule, StoredMessage
 
 MODES: tuple[Mode, ...] = ("auto", "prompt", "tools", "rag", "finetuned")
+# The modes that the welcome shows with a question each.
+OFFERED: tuple[Mode, ...] = ("rag", "tools", "prompt")
 POLL_SECONDS = 0.15
 
 
@@ -39,13 +42,22 @@ def draw() -> None:
     panel.draw_open_panel()
 
 
-def ask(text: str) -> None:
+def _first_questions(words: Wording) -> list[SuggestedQuestion]:
+    """One question for each mode, in the language of the page."""
+    first: dict[str, SuggestedQuestion] = {}
+    for question in suggested_questions():
+        if question.language == words.language and question.mode in OFFERED:
+            first.setdefault(question.mode, question)
+    return list(first.values())
+
+
+def ask(text: str, mode: Mode | None = None) -> None:
     """Store a question and begin its answer; the conversation is made where none is open."""
     history = session.container().history
     if not session.conversation_id() or not _exists(session.conversation_id()):
         session.open_conversation(history.create().id)
     question = history.add_question(session.conversation_id(), text)
-    _begin(question, session.mode())
+    _begin(question, mode or session.mode())
 
 
 def _begin(question: StoredMessage, mode: Mode) -> None:
@@ -219,9 +231,8 @@ def _welcome(words: Wording) -> None:
     st.title(words("welcome.title"))
     st.write(words("welcome.text"))
     with st.container(key="welcome_questions"):
-        for number in (1, 2, 3):
-            question = words(f"welcome.question_{number}")
-            icon = answer.MODE_ICONS[words(f"welcome.mode_{number}")]
-            if st.button(question, key=f"welcome_{number}", icon=icon, width="stretch"):
-                ask(question)
+        for number, question in enumerate(_first_questions(words)):
+            icon = answer.MODE_ICONS[question.mode]
+            if st.button(plain_label(question.text, 90), key=f"welcome_{number}", icon=icon, width="stretch"):
+                ask(question.text, question.mode)
     st.caption(words("welcome.where"))

@@ -24,6 +24,8 @@ from orchestrator.events import (
     TextDelta,
     UnsupportedSentence,
 )
+from retrieval.fakes import HashEmbedder
+from retrieval.library import Library
 
 PASSAGE = "The lighthouse was built in 1889. It is 41 metres tall.\nIts lamp is lit every evening."
 ANSWER = "The lighthouse is **41 metres** tall [1]. It is painted blue.\n\n![x](http://evil.example/x.png)"
@@ -105,5 +107,5 @@ def ending(text: str) -> AnswerCompleted:
 
 def container_over(settings: Settings, assistant: ScriptedAssistant) -> Container:
     """A container whose heavy parts are the scripted assistant."""
-    parts = Parts(cast(Any, FakeEngine()), cast(Any, None), cast(Any, assistant))
+    parts = Parts(cast(Any, FakeEngine()), Library(settings, HashEmbedder()), cast(Any, assistant))
     return Container(settings, build=lambda _settings: parts)

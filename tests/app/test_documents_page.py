@@ -1,0 +1,108 @@
+"""The documents page: empty, filled, failing, busy; uploads keep to their folder; the search tab."""
+
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app.container import Container
+from app.ingest_jobs import Progress, advance, safe_name
+from app.library import summaries
+from app.wording import Wording
+from core.language import Bilingual
+from core.types import DEFAULT_COLLECTION
+from ingest.events import Embedded, FileDone, FileFailed
+
+EN = Wording("en")
+TEXT = "# Harbour guide\n\nThe lighthouse of Port Ellis is 41 metres tall.\n"
+# AppTest draws a page that is a function through a script of one line.
+SCRIPT = "from app.views import documents\n\ndocuments.draw()\n"
+
+
+@pytest.fixture
+def page(box: Container) -> AppTest:
+    return AppTest.from_string(SCRIPT, default_timeout=30)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "papers"
+    made.mkdir()
+    (made / "harbour.md").write_text(TEXT, encoding="utf-8")
+    (made / "broken.pdf").write_bytes(b"%PDF-1.7 not really")
+    return made
+
+
+def ingest(box: Container, *paths: Path) -> None:
+    assert box.ingest.start(DEFAULT_COLLECTION, paths).wait(60)
+
+
+def test_an_empty_collection_says_so(page: AppTest):
+    page.run()
+    assert not page.exception
+    assert EN("documents.empty") in [caption.value for caption in page.caption]
+
+
+def test_the_ledger_shows_documents_and_names_failures(page: AppTest, box: Container, folder: Path):
+    ingest(box, folder)
+    page.run()
+    assert not page.exception
+    assert list(page.dataframe[0].value[EN("documents.column_document")]) == ["Harbour guide"]
+    assert "broken" in page.warning[0].value
+    assert [summary.documents for summary in summaries(box.parts().library)] == [1]
+
+
+def test_a_path_that_does_not_exist_is_named(page: AppTest, box: Container, tmp_path: Path):
+    ingest(box, tmp_path / "nowhere")
+    page.run()
+    assert "nowhere" in page.error[0].value.replace("\\", "")
+
+
+def test_a_named_folder_is_ingested_from_the_page(page: AppTest, box: Container, folder: Path):
+    page.run()
+    next(field for field in page.text_input if field.label == EN("documents.folder")).set_value(str(folder))
+    next(button for button in page.button if button.label == EN("documents.add")).click().run()
+    job = box.ingest.job(DEFAULT_COLLECTION)
+    assert job is not None
+    assert job.wait(60)
+    assert job.progress.finished is not None
+    assert job.progress.finished.ok == 1
+
+
+def test_the_search_tab_shows_the_passage_and_its_legs(page: AppTest, box: Container, folder: Path):
+    ingest(box, folder)
+    page.run()
+    page.text_input(key="retrieval_query").set_value("How tall is the lighthouse?").run()
+    assert not page.exception
+    assert any("41 metres" in text.value for text in page.text)
+    assert any(EN("leg.lexical") in caption.value for caption in page.caption)
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("../../etc/passwd", "passwd"),
+        ("C:\\temp\\a.pdf", "a.pdf"),
+        ("..", "file"),
+        ("a\x00b\u202e.txt", "ab.txt"),
+        ("", "file"),
+        ("说明.md", "说明.md"),
+    ],
+)
+def test_an_uploaded_name_is_the_last_part_made_harmless(name: str, kept: str):
+    assert safe_name(name) == kept
+
+
+def test_an_upload_stays_in_its_folder_and_is_kept_once(box: Container):
+    first = box.ingest.keep_upload("c", "../x.txt", b"one")
+    assert box.ingest.keep_upload("c", "../x.txt", b"one") == first
+    assert first.read_bytes() == b"one"
+    assert first.is_relative_to(box.settings.paths.home / "uploads")
+
+
+def test_progress_moves_through_reading_and_embedding():
+    half_read = advance(Progress(), FileDone("/a/b.md", "ok", 1, 10, 0.1, 1, 2))
+    assert (half_read.share, half_read.current) == (0.15, "b.md")
+    failed = advance(half_read, FileFailed("/a/c.md", Bilingual("no", "不"), "DocumentError", 2, 2))
+    assert failed.share == 0.3
+    assert advance(failed, Embedded(5, 10, 3.0)).share == pytest.approx(0.65)
