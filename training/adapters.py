@@ -1,8 +1,8 @@
 """The adapters on this machine: those that come with the program and those that were trained or imported.
 
-An adapter is a folder of its own: `adapter.gguf` (the weights, which name the base they belong to) and `card.json` (what
-it was made from, how, and how it did in its exam). It is written beside and renamed into place, so half of one never
-shows.
+An adapter is a folder of its own: `adapter.gguf` (the weights, which name the base they belong to) and `card.json`
+(what it was made from, how, and how it did in its exam). It is written beside and renamed into place, so half of one
+never shows.
 """
 
 import json
@@ -69,7 +69,7 @@ def checked_name(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise TrainingError(
             Bilingual(
-                en=f"{name!r} cannot be the name of an adapter: use letters, digits, spaces, '.', '-', '_' (at most 64).",
+                en=f"{name!r} cannot name an adapter: use letters, digits, spaces, '.', '-', '_' (at most 64).",
                 zh=f"{name!r} 不能作为适配器名称：请使用字母、数字、空格、“.”、“-”、“_”，最多 64 个字符。",
             )
         )
@@ -88,7 +88,7 @@ class AdapterLibrary:
         return self._folder, bundled()
 
     def list(self) -> tuple[Adapter, ...]:
-        """All adapters by name; a folder that cannot be read is left out, one of the user's hides a bundled namesake."""
+        """All adapters by name; a damaged one is left out, one of the user's hides a bundled namesake."""
         found: dict[str, Adapter] = {}
         for folder in self.folders:
             for path in sorted(folder.glob(f"*/{ADAPTER_FILE}")):

@@ -119,7 +119,8 @@ def _refuse_hopeless(data: LoadedData, unique: Sequence[Example], fitting: Seque
     if unique and not fitting:
         raise TrainingError(
             Bilingual(
-                en=f"Every example of {data.path} is longer than {max_tokens} tokens. Shorten them or raise --max-tokens.",
+                en=f"Every example of {data.path} is longer than {max_tokens} tokens. "
+                "Shorten them or raise --max-tokens.",
                 zh=f"{data.path} 中的样例都超过 {max_tokens} 个词元。请缩短样例，或调大 --max-tokens。",
             )
         )
@@ -128,7 +129,8 @@ def _refuse_hopeless(data: LoadedData, unique: Sequence[Example], fitting: Seque
             Bilingual(
                 en=f"{data.path} has {len(fitting)} different usable examples; training needs {LEAST_EXAMPLES} at the "
                 "very least, and is worth it from about 50.",
-                zh=f"{data.path} 只有 {len(fitting)} 条不同的可用样例；训练至少需要 {LEAST_EXAMPLES} 条，约 50 条以上才有意义。",
+                zh=f"{data.path} 只有 {len(fitting)} 条不同的可用样例；训练至少需要 {LEAST_EXAMPLES} 条，"
+                "约 50 条以上才有意义。",
             )
         )
     labels = {example.label for example in fitting}
@@ -177,6 +179,7 @@ def _listed(labels: Mapping[str, int]) -> str:
 
 def _too_long(example: Example, tokens: int, max_tokens: int) -> Bilingual:
     return Bilingual(
-        en=f"Line {example.line}: {tokens:,} tokens, more than {max_tokens:,}; left out. Shorten it or raise --max-tokens.",
+        en=f"Line {example.line}: {tokens:,} tokens, more than {max_tokens:,}; left out. "
+        "Shorten it or raise --max-tokens.",
         zh=f"第 {example.line} 行：{tokens:,} 个词元，超过 {max_tokens:,}，已略去。请缩短，或调大 --max-tokens。",
     )

@@ -14,7 +14,7 @@ _YEAR = re.compile(r"\bin ((?:1[0-9]|20)\d\d)\b")
 _COUNT = re.compile(r"\b(\d[\d,.]*\d|\d|two|three|four|five|six|seven|eight|nine|ten|twelve) ([a-z]{3,}s)\b")
 _SUBJECT = re.compile(
     r"^((?:The )?[A-Z][\w.'-]+(?: (?:of|the|and|de) [A-Z][\w.'-]+| [A-Z][\w.'-]+){0,5}) "
-    r"((?:is|was|were|are|has|had|became|won|wrote|led|made|built|began|founded|received|played|served|plays|stars) .+)$"
+    r"((?:is|was|were|are|has|had|became|won|wrote|led|made|built|began|founded|received|played|served|stars) .+)$"
 )
 # Words that begin a sentence but name nothing.
 _EMPTY = re.compile(

@@ -67,9 +67,10 @@ def refuse_too_large(needed: Estimate) -> None:
     gigabytes, free = needed.bytes / 1e9, available / 1e9
     raise TrainingError(
         Bilingual(
-            en=f"Training would need about {gigabytes:.1f} GB of memory and {free:.1f} GB are free. Close other programs, "
-            "choose a smaller base, or lower --pack-tokens.",
-            zh=f"训练约需 {gigabytes:.1f} GB 内存，目前可用 {free:.1f} GB。请关闭其他程序、换更小的基座，或调小 --pack-tokens。",
+            en=f"Training would need about {gigabytes:.1f} GB of memory and {free:.1f} GB are free. "
+            "Close other programs, choose a smaller base, or lower --pack-tokens.",
+            zh=f"训练约需 {gigabytes:.1f} GB 内存，目前可用 {free:.1f} GB。"
+            "请关闭其他程序、换更小的基座，或调小 --pack-tokens。",
         )
     )
 

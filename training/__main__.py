@@ -1,0 +1,232 @@
+"""`python -m training`: train, resume, list, show, delete, import, exam, prompts, cancel."""
+
+import argparse
+import sys
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from core.config import Settings, load_settings
+from core.errors import FourfoldError
+from core.language import Bilingual
+from training.adapters import AdapterLibrary
+from training.checks import PreparedData, prepare
+from training.dataset import LoadedData, load_data
+from training.estimate import default_threads, estimate, refuse_too_large
+from training.gguf_model import GgufModel, base_path, check_trainable, read_model
+from training.jobs import ENDED, Job, JobBoard
+from training.lora import load_tokenizer
+from training.packing import make_packs
+from training.recipe import TrainingRecipe
+from training.rendering import ChatFormat, Piece
+from training.runner import JobRunner, describe_status
+
+SHOWN = 5
+SHOWN_CHARACTERS = 700
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; the exit code is 0 where it did what was asked."""
+    options = _parser().parse_args(arguments)
+    language = options.language
+    try:
+        settings = load_settings(**({"model": options.base} if getattr(options, "base", "") else {}))
+        return int(options.run(options, settings) or 0)
+    except FourfoldError as error:
+        print(error.message.in_(language), file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
+    parser.add_argument("--language", choices=("en", "zh"), default="en")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    one = commands.add_parser("train", help="train an adapter from a file of labelled examples")
+    one.set_defaults(run=_train)
+    one.add_argument("--data", type=Path, required=True, help="JSONL, JSON, CSV or TSV")
+    one.add_argument("--name", required=True, help="name of the adapter")
+    one.add_argument("--base", default="", help="path of a GGUF (default: the chat model of the settings)")
+    one.add_argument("--limit", type=int, default=0, help="use the first N examples only")
+    one.add_argument("--check", action="store_true", help="check and estimate only")
+    one.add_argument("--detach", action="store_true", help="return as soon as it runs")
+    _add_recipe(one)
+    _add_job_commands(commands)
+    _add_library_commands(commands)
+    return parser
+
+
+def _add_recipe(parser: argparse.ArgumentParser) -> None:
+    plain = TrainingRecipe()
+    for name, value in asdict(plain).items():
+        if name not in ("threads", "warm_up", "checks_per_epoch"):
+            parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
+    parser.add_argument("--threads", type=int, default=0, help="0: chosen for the machine")
+
+
+def _add_job_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    for name, run, text in (
+        ("jobs", _jobs, "list the training jobs"),
+        ("resume", _resume, "go on from the last checkpoint"),
+        ("cancel", _cancel, "stop a job and remove everything of it"),
+        ("run-job", _run_job, argparse.SUPPRESS),
+    ):
+        one = commands.add_parser(name, help=text)
+        one.set_defaults(run=run)
+        if name != "jobs":
+            one.add_argument("job")
+
+
+def _add_library_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    commands.add_parser("list", help="list the adapters").set_defaults(run=_list)
+    for name, run, text in (("show", _show, "show an adapter's card"), ("delete", _delete, "delete an adapter")):
+        one = commands.add_parser(name, help=text)
+        one.set_defaults(run=run)
+        one.add_argument("name")
+    imported = commands.add_parser("import", help="take in a LoRA adapter: a GGUF file or a peft folder")
+    imported.set_defaults(run=_import)
+    imported.add_argument("path", type=Path)
+    imported.add_argument("--name", required=True)
+    imported.add_argument("--base", default="")
+
+
+def _train(options: argparse.Namespace, settings: Settings) -> int:
+    base = read_model(base_path(settings))
+    check_trainable(base)
+    recipe = _recipe(options)
+    data = load_data(options.data)
+    if options.limit:
+        data = replace(data, examples=data.examples[: options.limit])
+    prepared = _prepare_and_show(data, base, recipe, options.language)
+    if options.check:
+        return 0
+    board = JobBoard(settings)
+    job = board.create(options.name, base.path, prepared, recipe, kind=data.format)
+    print(f"job {job.id}")
+    return _follow(board, job, options)
+
+
+def _recipe(options: argparse.Namespace) -> TrainingRecipe:
+    chosen = {name: getattr(options, name) for name in asdict(TrainingRecipe()) if hasattr(options, name)}
+    return TrainingRecipe(**{**chosen, "threads": options.threads or default_threads()})
+
+
+def _prepare_and_show(data: LoadedData, base: GgufModel, recipe: TrainingRecipe, language: str) -> PreparedData:
+    chat = ChatFormat(load_tokenizer(base.path))
+    prepared = prepare(data, lambda one: len(chat.row(one).ids), recipe.max_tokens, recipe.held_out_share, recipe.seed)
+    report = prepared.report
+    print(
+        f"{data.path.name}: {data.format}, {report.rows} rows, {report.duplicates} repeated, {report.too_long} too long"
+    )
+    print(f"{len(prepared.train)} train · {len(prepared.held_out)} held out · {len(prepared.exam)} exam")
+    print(f"tokens: median {report.median_tokens}, longest {report.longest_tokens} · {dict(report.languages)}")
+    if report.labels:
+        print(f"labels: {dict(report.labels)}")
+    for notice in report.notices:
+        print(f"! {notice.in_(language)}")
+    for example in prepared.train[:SHOWN]:
+        print(_shown(chat.pieces(example)))
+    rows = [chat.row(example) for example in prepared.train]
+    needed = estimate(
+        base, recipe, make_packs(rows, recipe.pack_tokens, recipe.seed), sum(len(row.ids) for row in rows)
+    )
+    saved = f"{needed.saved:.0%} saved by shared beginnings"
+    print(f"{needed.tokens:,} tokens ({saved}), about {needed.seconds / 60:.1f} min, {needed.bytes / 1e9:.1f} GB")
+    refuse_too_large(needed)
+    return prepared
+
+
+def _shown(pieces: tuple[Piece, ...]) -> str:
+    """A rendered example with the trained part between marks."""
+    text = "".join(f"⟦{piece.text}⟧" if piece.trained else piece.text for piece in pieces)
+    return "-" * 60 + "\n" + (text if len(text) <= SHOWN_CHARACTERS else "…" + text[-SHOWN_CHARACTERS:])
+
+
+def _follow(board: JobBoard, job: Job, options: argparse.Namespace) -> int:
+    process = board.start(job)
+    if getattr(options, "detach", False):
+        return 0
+    state = ""
+    try:
+        for status in board.follow(job, process):
+            print(describe_status(status)(options.language), flush=True)
+            state = status.state
+    except KeyboardInterrupt:
+        print(Bilingual("Stopping; nothing is left behind.", "正在停止，不留下任何文件。").in_(options.language))
+        job.cancel()
+        return 130
+    if state != "finished":
+        return 1
+    job.remove()
+    _show(argparse.Namespace(name=job_name(options, job)), load_settings())
+    return 0
+
+
+def job_name(options: argparse.Namespace, job: Job) -> str:
+    """The name of the adapter that the job made."""
+    return str(getattr(options, "name", "") or job.spec().name)
+
+
+def _run_job(options: argparse.Namespace, settings: Settings) -> int:
+    return 0 if JobRunner(settings, Job(Path(options.job))).run() else 1
+
+
+def _jobs(_options: argparse.Namespace, settings: Settings) -> None:
+    for job in JobBoard(settings).list():
+        status = job.status()
+        started = time.strftime("%H:%M", time.localtime(status.started))
+        print(f"{job.id}  {job.spec().name}  {status.state}  {started}")
+
+
+def _resume(options: argparse.Namespace, settings: Settings) -> int:
+    board = JobBoard(settings)
+    job = board.get(options.job)
+    if job.status().state not in ENDED:
+        print(Bilingual("It runs already.", "该任务正在运行。").in_(options.language))
+        return 1
+    options.name = job.spec().name
+    return _follow(board, job, options)
+
+
+def _cancel(options: argparse.Namespace, settings: Settings) -> None:
+    JobBoard(settings).get(options.job).cancel()
+
+
+def _list(_options: argparse.Namespace, settings: Settings) -> None:
+    for adapter in AdapterLibrary(settings).list():
+        size = adapter.path.stat().st_size / 1e6
+        came = "bundled" if adapter.bundled else ""
+        print(f"{adapter.name:20} {size:5.1f} MB  {adapter.base_name}  {adapter.base_sha256[:8]}  {came}")
+
+
+def _show(options: argparse.Namespace, settings: Settings) -> None:
+    adapter = AdapterLibrary(settings).get(options.name)
+    print(f"{adapter.name} · {adapter.base_name} · {adapter.path}")
+    exam = adapter.card.exam
+    for row in exam.get("results", ()):
+        score = row["score"]
+        print(f"  {row['title']['en']:38} {score['mean']:.3f} [{score['low']:.3f}, {score['high']:.3f}] n={score['n']}")
+    for key, title in (("general_before", "general knowledge, base"), ("general_after", "general knowledge, adapter")):
+        if exam.get(key):
+            print(f"  {title:38} {exam[key]['mean']:.3f}")
+    for row in exam.get("worse", ())[:3]:
+        print(f"  worse: {row['question'][-80:]!r} wanted {row['wanted']!r}: {row['base']!r} -> {row['adapter']!r}")
+
+
+def _delete(options: argparse.Namespace, settings: Settings) -> None:
+    AdapterLibrary(settings).delete(options.name)
+
+
+def _import(options: argparse.Namespace, settings: Settings) -> None:
+    library = AdapterLibrary(settings)
+    base = base_path(settings)
+    if options.path.is_dir():
+        from training.peft_import import import_peft
+
+        adapter = import_peft(library, options.path, options.name, read_model(base))
+    else:
+        adapter = library.import_gguf(options.path, options.name, base)
+    print(f"{adapter.name}: {adapter.path}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
