@@ -19,7 +19,11 @@ _CJK = re.compile(rf"[{HAN}{_KANA}]")
 _PARTS = re.compile(r"[^\W_]+")
 _QUOTED = re.compile(r"[\"“「『]([^\"”」』]{2,})[\"”」』]")
 STOP_WORDS = frozenset(
-    ["a", "an", "and", "are", "as", "at", "be", "been", "but", "by", "did", "do", "does", "for", "from", "had", "has", "have", "he", "her", "his", "how", "i", "if", "in", "into", "is", "it", "its", "me", "my", "no", "not", "of", "on", "or", "our", "she", "so", "such", "that", "the", "their", "them", "then", "there", "these", "they", "this", "to", "was", "we", "were", "what", "when", "where", "which", "who", "whom", "whose", "why", "will", "with", "would", "you", "your"]
+    _PARTS.findall(
+        "a an and are as at be been but by did do does for from had has have he her his how i if in into is it its me "
+        "my no not of on or our she so such that the their them then there these they this to was we were what when "
+        "where which who whom whose why will with would you your"
+    )
 )
 
 
@@ -32,6 +36,11 @@ def terms(text: str) -> list[str]:
         else:
             found.extend(_word_terms(token))
     return found
+
+
+def letters(text: str) -> list[str]:
+    """The single Han or kana characters of `text`, in order; they find what pairs miss across word borders."""
+    return _CJK.findall(unicodedata.normalize("NFKC", text))
 
 
 def quoted_phrases(text: str) -> list[str]:

@@ -6,13 +6,18 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from core.config import Settings
-from core.errors import CollectionNotFoundError
+from retrieval.calibration import refresh_calibration
+from retrieval.indexing import refresh_indexes
 from retrieval.protocol import Embedder, Searcher
 from retrieval.schema import FILE_NAME
 from retrieval.store import CollectionStore
 
 if TYPE_CHECKING:
     from retrieval.retriever import HybridSearcher
+
+
+# Beyond this many vectors the float graph would want more than 1.8 KB of memory for each.
+COMPACT_ABOVE = 500_000
 
 
 class Library:
@@ -47,9 +52,8 @@ class Library:
         Raises CollectionNotFoundError, or CollectionLockedError while it is being written.
         """
         folder = self.settings.paths.collection(name)
-        with self.reader(name), self.writer(name):
-            pass
-        shutil.rmtree(folder)
+        with CollectionStore(folder, name=name), CollectionStore(folder, writable=True, name=name):
+            shutil.rmtree(folder)
 
     @contextmanager
     def writer(self, name: str, wait_seconds: float = 0.0) -> Iterator[CollectionStore]:
@@ -61,6 +65,12 @@ class Library:
         with CollectionStore(folder, writable=True, name=name, wait_seconds=wait_seconds) as store:
             store.bind(self.embedder.name, self.embedder.dimension)
             yield store
+            self.refresh(store)
+
+    def refresh(self, store: CollectionStore) -> None:
+        """Bring the indexes and the calibration of a collection open for writing up to date; cheap where they are."""
+        refresh_indexes(store, compact=store.counts()["vectors"] > COMPACT_ABOVE)
+        refresh_calibration(store, self.embedder)
 
     def reader(self, name: str) -> CollectionStore:
         """Open a collection for reading; the caller closes it. Raises CollectionNotFoundError."""
@@ -73,6 +83,3 @@ class Library:
 
             self._searcher = HybridSearcher(self)
         return self._searcher
-
-
-__all__ = ["CollectionNotFoundError", "Library"]

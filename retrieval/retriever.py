@@ -1,91 +1,132 @@
-"""The search: both legs, fused, with the evidence. First form: everything in memory."""
+"""The search: both legs, fused by how far each is trusted, arranged, with the evidence that an answer is there."""
 
 import threading
 import time
-
-import numpy as np
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Literal
 
 from core.types import Evidence, Retrieval, Scope, ScoredChunk
-from retrieval.analysis import terms
-from retrieval.exact_index import exact_search
-from retrieval.lexical_index import LexicalIndex
-from retrieval.library import Library
-from retrieval.store import CollectionStore
+from retrieval.arrangement import join_neighbours, without_duplicates
+from retrieval.calibration import load_calibration, signals, trust_for
+from retrieval.evidence import Calibration, judge
+from retrieval.fusion import Fused, fuse
+from retrieval.legs import DenseHit
+from retrieval.lexical_index import LexicalHit, LexicalQuery, parse_query
+from retrieval.protocol import Vectors
+from retrieval.view import CollectionView
 
+if TYPE_CHECKING:
+    from retrieval.library import Library
 
-class _View:
-    """What a search reads of one collection, at one revision."""
-
-    def __init__(self, store: CollectionStore) -> None:
-        self.revision = store.revision()
-        documents = {record.id: record for record in store.documents()}
-        self.records = documents
-        rows = list(store.iter_chunks())
-        self.numbers = np.array([number for number, _ in rows], np.int64)
-        self.chunks = dict(rows)
-        self.lexical = LexicalIndex()
-        self.lexical.add((number, documents[chunk.document_id].number, chunk) for number, chunk in rows)
-        batches = list(store.iter_vectors())
-        self.vector_numbers = np.concatenate([keys[:, 1] for keys, _ in batches]) if batches else np.zeros(0, np.int64)
-        self.vectors = np.concatenate([vectors for _, vectors in batches]) if batches else np.zeros((0, 1), np.float32)
+Leg = Literal["dense", "lexical", "hybrid"]
+# More candidates than passages are wanted, so that duplicates can be dropped and neighbours joined.
+_SPARE = 2
 
 
 class HybridSearcher:
-    """Searches the collections of a library. Thread-safe."""
+    """Searches the collections of a library. Thread-safe; opens a collection at its first question."""
 
-    def __init__(self, library: Library) -> None:
+    def __init__(self, library: "Library", leg: Leg = "hybrid", *, arranged: bool = True) -> None:
+        """`leg` alone searches in place of both; `arranged` false leaves duplicates and neighbours as they are."""
         self._library = library
-        self._stores: dict[str, CollectionStore] = {}
-        self._views: dict[str, _View] = {}
+        self._leg = leg
+        self._arranged = arranged
+        self._views: dict[str, CollectionView] = {}
         self._lock = threading.Lock()
 
     def retrieve(self, query: str, scope: Scope, top_k: int) -> Retrieval:
         """The best `top_k` chunks of `scope`, best first, with the evidence. Raises CollectionNotFoundError."""
-        started = time.perf_counter()
-        view = self._view(scope.collection)
-        allowed = {record.id: record.number for record in view.records.values() if _lets_through(scope, record)}
-        candidates = self._library.settings.candidates
-        lexical = view.lexical.search(terms(query), candidates, sorted(allowed.values()) if scope.is_filtered else None)
-        fused: dict[int, dict[str, float]] = {}
-        for hit in lexical:
-            fused.setdefault(hit.number, {})["lexical"] = hit.score
-        for number, score in self._dense(view, query, candidates, set(allowed)):
-            fused.setdefault(number, {})["dense"] = score
-        scored = _fuse(fused)[:top_k]
-        chunks = tuple(ScoredChunk(view.chunks[number], score, fused[number]) for number, score in scored)
-        value = max((legs.get("dense", 0.0) for legs in fused.values()), default=0.0)
-        level = "strong" if value > 0.45 or lexical else "weak" if chunks else "none"
-        took = {"total": (time.perf_counter() - started) * 1000}
-        return Retrieval(query, chunks, Evidence(level, min(1.0, value)), len(view.numbers), took)  # type: ignore[arg-type]
+        clock = _Clock()
+        with clock.measure("open"):
+            view = self._view(scope.collection)
+            calibration = load_calibration(view.store)
+        with clock.measure("encode"):
+            vector = self._library.embedder.embed_query(query)
+        found = self.search_view(view, query, vector, scope, clock)
+        fused, evidence = self._fuse(view, calibration, query, vector, found)
+        with clock.measure("load"):
+            chunks = self._load(view, fused, top_k)
+        return Retrieval(query, tuple(chunks), evidence, view.searched, clock.milliseconds())
 
-    def _view(self, collection: str) -> _View:
+    def search_view(
+        self, view: CollectionView, query: str, vector: Vectors, scope: Scope, clock: "_Clock | None" = None
+    ) -> tuple[list[DenseHit], list[LexicalHit]]:
+        """The candidates of each leg, best first; empty for a leg that is left out."""
+        clock = clock or _Clock()
+        alive, documents = view.chosen(scope)
+        wanted = self._library.settings.candidates
+        dense: list[DenseHit] = []
+        lexical: list[LexicalHit] = []
+        if self._leg != "lexical":
+            with clock.measure("dense"):
+                dense = view.dense.search(vector, wanted, alive, is_filtered=documents is not None)
+        if self._leg != "dense":
+            with clock.measure("lexical"):
+                lexical = view.lexical.search(parse_query(query), wanted, alive, documents)
+        return dense, lexical
+
+    def _fuse(
+        self,
+        view: CollectionView,
+        calibration: Calibration,
+        query: str,
+        vector: Vectors,
+        found: tuple[list[DenseHit], list[LexicalHit]],
+    ) -> tuple[list[Fused], Evidence]:
+        dense, lexical = found
+        trust, language = trust_for(calibration, self._library.embedder, query)
+        fused = fuse(dense, lexical, trust)
+        if not fused:
+            return [], Evidence("none", 0.0)
+        tops = (dense[0].score if dense else 0.0, lexical[0].score if lexical else 0.0)
+        parsed: LexicalQuery = parse_query(query)
+        return fused, judge(signals(view, parsed, vector, tops, trust), calibration.background(language))
+
+    def _load(self, view: CollectionView, fused: list[Fused], top_k: int) -> list[ScoredChunk]:
+        wanted = fused[: top_k * _SPARE + 2]
+        chunks = view.store.chunks_by_number([hit.number for hit in wanted])
+        # A chunk that was removed a moment ago is gone, also from this answer.
+        scored = [
+            ScoredChunk(chunks[hit.number], hit.score, hit.legs, hit.ranks) for hit in wanted if hit.number in chunks
+        ]
+        if not self._arranged:
+            return scored[:top_k]
+        return join_neighbours(view.store, without_duplicates(scored, top_k * _SPARE))[:top_k]
+
+    def _view(self, collection: str) -> CollectionView:
         with self._lock:
-            store = self._stores.get(collection)
-            if store is None or not store.folder.is_dir():
-                store = self._stores[collection] = self._library.reader(collection)
-                self._views.pop(collection, None)
             view = self._views.get(collection)
-            if view is None or view.revision != store.revision():
-                view = self._views[collection] = _View(store)
+            if view is not None and view.is_current_file():
+                view.refresh()
+                return view
+            if view is not None:
+                view.store.close()
+            self._views.pop(collection, None)
+            view = self._views[collection] = CollectionView(self._library.reader(collection))
             return view
 
-    def _dense(self, view: _View, query: str, top_k: int, allowed: set[str]) -> list[tuple[int, float]]:
-        if not len(view.vectors):
-            return []
-        mask = np.array([view.chunks[int(number)].document_id in allowed for number in view.vector_numbers])
-        rows, scores = exact_search(view.vectors, self._library.embedder.embed_query(query)[None], top_k, mask)
-        return [(int(view.vector_numbers[row]), float(score)) for row, score in zip(rows[0], scores[0], strict=True)]
+    def close(self) -> None:
+        """Close the collections that were opened."""
+        with self._lock:
+            for view in self._views.values():
+                view.store.close()
+            self._views.clear()
 
 
-def _fuse(legs: dict[int, dict[str, float]]) -> list[tuple[int, float]]:
-    best = {
-        name: max((row.get(name, 0.0) for row in legs.values()), default=0.0) or 1.0 for name in ("dense", "lexical")
-    }
-    scores = {number: sum(row.get(name, 0.0) / best[name] for name in best) / 2 for number, row in legs.items()}
-    return sorted(scores.items(), key=lambda item: (-item[1], item[0]))
+class _Clock:
+    """Milliseconds by step."""
 
+    def __init__(self) -> None:
+        self._steps: dict[str, float] = {}
+        self._started = time.perf_counter()
 
-def _lets_through(scope: Scope, record: object) -> bool:
-    from retrieval.scope import lets_through
+    @contextmanager
+    def measure(self, step: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self._steps[step] = (time.perf_counter() - started) * 1000
 
-    return lets_through(scope, record)  # type: ignore[arg-type]
+    def milliseconds(self) -> dict[str, float]:
+        total = (time.perf_counter() - self._started) * 1000
+        return {name: round(value, 3) for name, value in {**self._steps, "total": total}.items()}

@@ -69,6 +69,7 @@ class CollectionStore:
                     zh=f"不存在知识库“{name}”。请先向其中导入文件。",
                 )
             )
+        self._inode = (folder / FILE_NAME).stat().st_ino
         self.tables = TableFile(folder)
 
     def __enter__(self) -> "CollectionStore":
@@ -87,6 +88,11 @@ class CollectionStore:
         self._local = threading.local()
         if self._lock is not None:
             self._lock.release()
+
+    def is_current_file(self) -> bool:
+        """Whether the file that was opened is the one that is there now."""
+        path = self.folder / FILE_NAME
+        return path.is_file() and path.stat().st_ino == self._inode
 
     # --- what the collection is -------------------------------------------------------------------------------------
 

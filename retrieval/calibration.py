@@ -1,0 +1,105 @@
+"""Getting to know a collection without labels: how far its vectors can be trusted, what a foreign question reaches.
+
+Sentences of the collection are searched by vector: an encoder that knows their language finds the chunk that holds
+the sentence; one that does not, misses it half of the time.
+"""
+
+import random
+from collections.abc import Sequence
+
+from core.language import Language, language_of, sentence_spans
+from core.types import Chunk
+from retrieval.evidence import Background, Calibration, Signals, foreign_questions, measure_background
+from retrieval.lexical_index import LexicalQuery, parse_query
+from retrieval.protocol import Embedder, Vectors
+from retrieval.store import CollectionStore
+from retrieval.view import CollectionView
+
+META_KEY = "calibration"
+_SAMPLE = 64
+_FEWEST = 8
+# Mean reciprocal rank of the own chunk: an encoder without the language reached 0.5, with it 0.9 (DECISIONS.md).
+_NO_TRUST, _FULL_TRUST = 0.6, 0.85
+# A collection is probed again when it has grown by this factor.
+_GROWTH = 1.5
+
+
+def load_calibration(store: CollectionStore) -> Calibration:
+    """What was measured last, or an empty one."""
+    text = store.meta(META_KEY)
+    return Calibration() if text is None else Calibration.from_json(text)
+
+
+def refresh_calibration(store: CollectionStore, embedder: Embedder) -> None:
+    """Probe the collection where it is new or has grown much; `store` must be open for writing."""
+    known = load_calibration(store).vectors
+    vectors = store.counts()["vectors"]
+    if vectors and not known <= vectors < max(1, known) * _GROWTH:
+        store.set_meta(META_KEY, calibrate(CollectionView(store), embedder).as_json())
+
+
+def calibrate(view: CollectionView, embedder: Embedder) -> Calibration:
+    """Probe with the collection's own sentences and with foreign questions."""
+    probes = _own_sentences(view.store)
+    trust = {
+        language: _trust(view, embedder, [probe for probe in probes if language_of(probe[1]) == language])
+        for language in ("en", "zh")
+    }
+    backgrounds = {
+        language: _background(view, embedder, questions) for language, questions in foreign_questions().items()
+    }
+    known = {language: value for language, value in trust.items() if value is not None}
+    return Calibration(view.store.counts()["vectors"], known, backgrounds)
+
+
+def trust_for(calibration: Calibration, embedder: Embedder, query: str) -> tuple[float, Language]:
+    """Trust in the dense leg for this question (what was proved in its language, else what the encoder claims)."""
+    language = language_of(query)
+    claimed = 1.0 if language in embedder.languages else 0.0
+    return float(calibration.trust.get(language, claimed)), language
+
+
+def signals(
+    view: CollectionView, query: LexicalQuery, vector: Vectors, tops: tuple[float, float], trust: float
+) -> Signals:
+    """What a question reached; `tops` are the best scores of the dense and of the lexical leg, 0 where none."""
+    background = view.dense.background(vector)
+    contrast = (tops[0] - background) / (1.0 - background) if tops[0] else 0.0
+    return Signals(contrast, tops[1] / max(1e-9, view.lexical.ceiling(query)), trust)
+
+
+def _own_sentences(store: CollectionStore) -> list[tuple[int, str]]:
+    """A sentence from the middle of each of some chunks, with the chunk's number."""
+    numbers = [int(row[0]) for row in store.rows("SELECT chunk FROM vectors")]
+    chosen = random.Random(0).sample(numbers, min(_SAMPLE, len(numbers)))  # noqa: S311
+    return [(number, _middle_sentence(chunk)) for number, chunk in store.chunks_by_number(chosen).items()]
+
+
+def _middle_sentence(chunk: Chunk) -> str:
+    spans = sentence_spans(chunk.text) or [(0, len(chunk.text))]
+    start, end = spans[len(spans) // 2]
+    return chunk.text[start:end]
+
+
+def _trust(view: CollectionView, embedder: Embedder, probes: Sequence[tuple[int, str]]) -> float | None:
+    """0..1 from the mean reciprocal rank of the chunk that a sentence is from; None where there are too few."""
+    if len(probes) < _FEWEST:
+        return None
+    vectors = embedder.embed_documents([sentence for _, sentence in probes])
+    total = 0.0
+    for (number, _), vector in zip(probes, vectors, strict=True):
+        found = [hit.number for hit in view.dense.search(vector, 10, view.alive(), is_filtered=False)]
+        total += 1.0 / (found.index(number) + 1) if number in found else 0.0
+    return min(1.0, max(0.0, (total / len(probes) - _NO_TRUST) / (_FULL_TRUST - _NO_TRUST)))
+
+
+def _background(view: CollectionView, embedder: Embedder, language: str) -> Background:
+    alive, questions = view.alive(), foreign_questions()[language]
+    measured = []
+    for question, vector in zip(questions, embedder.embed_documents(questions), strict=True):
+        query = parse_query(question)
+        dense = view.dense.search(vector, 1, alive, is_filtered=False)
+        lexical = view.lexical.search(query, 1, alive)
+        tops = (dense[0].score if dense else 0.0, lexical[0].score if lexical else 0.0)
+        measured.append(signals(view, query, vector, tops, 1.0))
+    return measure_background(measured)

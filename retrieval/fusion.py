@@ -1,0 +1,59 @@
+"""Putting the two legs into one order: a weighted sum of scores, the weight telling how far the dense leg is trusted.
+
+Reciprocal ranks forget how sure each leg is, and trust an encoder in a language that it never learnt. Here each
+leg's scores are put between 0 and 1 over its own candidates, and the dense leg weighs by what the collection's own
+sentences proved of it (`calibration.py`).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from retrieval.legs import DenseHit
+from retrieval.lexical_index import LexicalHit
+
+# The weight of a dense leg that is trusted fully; chosen by measurement (evaluation/DECISIONS.md).
+DENSE_WEIGHT = 0.55
+LEAST_TRUST = 0.1
+
+
+@dataclass(frozen=True)
+class Fused:
+    """A chunk's number with its fused score (0..1), the legs' own scores, and its rank in each leg, from 1."""
+
+    number: int
+    score: float
+    legs: Mapping[str, float]
+    ranks: Mapping[str, int]
+
+
+def fuse(dense: Sequence[DenseHit], lexical: Sequence[LexicalHit], trust: float) -> list[Fused]:
+    """The candidates of both legs, best first. `trust` in the dense leg goes from 0 (no proof) to 1.
+
+    A leg that found nothing leaves the other's order untouched.
+    """
+    weight = DENSE_WEIGHT * max(LEAST_TRUST, trust)
+    if not lexical:
+        weight = 1.0
+    # A keyword score of 0 means that no word is shared, so 0 is its floor; a cosine has no such zero.
+    parts = {
+        "dense": (weight, _normalised(dense, min((hit.score for hit in dense), default=0.0))),
+        "lexical": (1.0 - weight, _normalised(lexical, 0.0)),
+    }
+    legs: dict[int, dict[str, float]] = {}
+    ranks: dict[int, dict[str, int]] = {}
+    both: tuple[tuple[str, Sequence[DenseHit | LexicalHit]], ...] = (("dense", dense), ("lexical", lexical))
+    for name, hits in both:
+        for rank, hit in enumerate(hits, start=1):
+            legs.setdefault(hit.number, {})[name] = hit.score
+            ranks.setdefault(hit.number, {})[name] = rank
+    fused = [
+        Fused(number, sum(part * scores.get(number, 0.0) for part, scores in parts.values()), found, ranks[number])
+        for number, found in legs.items()
+    ]
+    return sorted(fused, key=lambda hit: (-hit.score, hit.number))
+
+
+def _normalised(hits: Sequence[DenseHit] | Sequence[LexicalHit], floor: float) -> dict[int, float]:
+    top = max((hit.score for hit in hits), default=0.0)
+    span = top - floor
+    return {hit.number: (hit.score - floor) / span if span > 0 else 1.0 for hit in hits}

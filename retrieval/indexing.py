@@ -1,0 +1,117 @@
+"""Making the next generation of a collection's indexes, when enough has changed since the last one."""
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from retrieval.generations import MANIFEST, make_generation, open_generation
+from retrieval.legs import VECTORS, WORDS
+from retrieval.lexical_index import FIELD_WEIGHTS, LexicalIndex, Row
+from retrieval.store import CollectionStore
+from retrieval.vector_index import EXACT_UP_TO, Kind, VectorIndex, kind_for
+
+# A tail of words is read into memory and analysed at the first search; one of vectors is compared one by one.
+_WORDS_TAIL = 300
+_VECTORS_TAIL = 10_000
+# From this share of dead rows on, a graph is built anew instead of grown.
+_TOO_MANY_DEAD = 0.3
+
+
+def refresh_indexes(store: CollectionStore, *, compact: bool = False, force: bool = False) -> None:
+    """Make new generations where the tail has grown long or the generation is damaged. Cheap where nothing is due.
+
+    `store` must be open for writing. Searches go on meanwhile with the generation before.
+    """
+    refresh_words(store, force=force)
+    refresh_vectors(store, compact=compact, force=force)
+
+
+def refresh_words(store: CollectionStore, *, force: bool = False) -> None:
+    """The keyword index: unchanged files are linked, not copied, so that the cost is that of the new chunks."""
+    opened = open_generation(store, WORDS)
+    seen = int(opened[1]["number"]) if opened else 0
+    newest, _, removed, _ = store.revision()
+    waiting = int(store.rows("SELECT count(*) FROM chunks WHERE number > ?", (seen,))[0][0])
+    if not waiting and not force:
+        return
+    if waiting < _WORDS_TAIL + (int(opened[1]["rows"]) // 20 if opened else 0) and not force:
+        return
+    gone = _removed_since(store, int(opened[1]["removed"])) if opened else []
+
+    def fill(folder: Path) -> Mapping[str, Any]:
+        before = dict.fromkeys(FIELD_WEIGHTS, 0)
+        if opened:
+            before = opened[1]["terms"]
+            _link_files(opened[0], folder)
+        index = LexicalIndex(folder)
+        added = index.update(_rows_between(store, seen, newest), gone)
+        terms = {field: before[field] + added[field] for field in FIELD_WEIGHTS}
+        return {"rows": len(index), "number": newest, "removed": removed, "terms": terms}
+
+    # tantivy never changes a segment's file, only its own two lists of them.
+    lists = ("meta.json", ".managed.json")
+    known = {name: digest for name, digest in opened[1]["files"].items() if name not in lists} if opened else {}
+    make_generation(store, WORDS, fill, known)
+
+
+def refresh_vectors(store: CollectionStore, *, compact: bool = False, force: bool = False) -> None:
+    """The vector index, from `EXACT_UP_TO` vectors on; below, a search compares with all of them anyway."""
+    total = store.counts()["vectors"]
+    opened = open_generation(store, VECTORS)
+    _, newest, removed, _ = store.revision()
+    waiting = newest - (int(opened[1]["sequence"]) if opened else 0)
+    if (total <= EXACT_UP_TO and not opened) or (waiting < max(_VECTORS_TAIL, total // 20) and opened and not force):
+        return
+    kind = kind_for(total, compact=compact)
+    grown = opened if opened and _can_grow(store, opened[1], kind) else None
+
+    def fill(folder: Path) -> Mapping[str, Any]:
+        before = VectorIndex.load(*grown) if grown else None
+        span = (int(grown[1]["sequence"]) if grown else 0, newest)
+        index = _build_vectors(store, kind, before, span)
+        return {**index.save(folder), "sequence": newest, "removed": int(grown[1]["removed"]) if grown else removed}
+
+    make_generation(store, VECTORS, fill)
+
+
+def _can_grow(store: CollectionStore, manifest: Mapping[str, Any], kind: Kind) -> bool:
+    dead = len(_removed_since(store, int(manifest["removed"])))
+    return bool(manifest["kind"] == kind and dead <= manifest["rows"] * _TOO_MANY_DEAD)
+
+
+def _build_vectors(
+    store: CollectionStore, kind: Kind, before: VectorIndex | None, span: tuple[int, int]
+) -> VectorIndex:
+    numbers = [] if before is None else [before.numbers]
+    vectors = [] if before is None else [np.asarray(before.vectors)]
+    for keys, batch in store.iter_vectors(span[0]):
+        kept = keys[:, 0] <= span[1]
+        numbers.append(keys[kept, 1])
+        vectors.append(batch[kept])
+    return VectorIndex.build(np.concatenate(numbers), np.concatenate(vectors), kind, before)
+
+
+def _removed_since(store: CollectionStore, sequence: int) -> list[int]:
+    return [int(row["chunk"]) for row in store.rows("SELECT chunk FROM removed WHERE sequence > ?", (sequence,))]
+
+
+def _rows_between(store: CollectionStore, after: int, last: int) -> Iterator[Row]:
+    documents = {row["id"]: int(row["number"]) for row in store.rows("SELECT id, number FROM documents")}
+    for number, chunk in store.iter_chunks(after):
+        if number <= last:
+            yield number, documents[chunk.document_id], chunk
+
+
+def _link_files(source: Path, target: Path) -> None:
+    for path in source.iterdir():
+        if path.name == MANIFEST or path.name.endswith(".lock"):
+            continue
+        try:
+            # The lists are replaced by renaming, so that a link is as good as a copy.
+            os.link(path, target / path.name)
+        except OSError:
+            shutil.copy2(path, target / path.name)

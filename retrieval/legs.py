@@ -1,0 +1,138 @@
+"""The two legs of the search, each reading a generation and an exact tail of what came after it."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.exact_index import exact_search
+from retrieval.generations import open_generation
+from retrieval.lexical_index import LexicalHit, LexicalIndex, LexicalQuery
+from retrieval.lexical_tail import LexicalTail, highest_part
+from retrieval.protocol import Vectors
+from retrieval.store import CollectionStore
+from retrieval.vector_index import VectorIndex
+
+VECTORS, WORDS = "vectors", "words"
+
+
+@dataclass(frozen=True)
+class DenseHit:
+    """A chunk's number and the inner product of its vector with the question's."""
+
+    number: int
+    score: float
+
+
+class DenseLeg:
+    """Vectors: a generation, then the vectors put since, compared one by one."""
+
+    def __init__(self, store: CollectionStore) -> None:
+        self.generation = store.generation(VECTORS)
+        opened = open_generation(store, VECTORS)
+        self.manifest: dict[str, Any] = opened[1] if opened else {}
+        self._index = VectorIndex.load(*opened) if opened else None
+        self._seen = int(self.manifest.get("sequence", 0))
+        self._numbers = np.zeros(0, np.int64)
+        self._vectors: Vectors | None = None
+
+    def refresh(self, store: CollectionStore) -> None:
+        """Read the vectors that were put since."""
+        batches = list(store.iter_vectors(self._seen))
+        if not batches:
+            return
+        self._seen = int(batches[-1][0][-1, 0])
+        self._numbers = np.concatenate([self._numbers, *(keys[:, 1] for keys, _ in batches)])
+        parts = [vectors for _, vectors in batches]
+        self._vectors = np.concatenate(parts if self._vectors is None else [self._vectors, *parts])
+
+    def __len__(self) -> int:
+        return len(self._numbers) + (0 if self._index is None else len(self._index))
+
+    def search(self, vector: Vectors, top_k: int, alive: NDArray[np.bool_], *, is_filtered: bool) -> list[DenseHit]:
+        """The best `top_k` chunks that `alive` (by chunk number) lets through, best first."""
+        found: dict[int, float] = {}
+        if self._index is not None:
+            found.update(self._from_generation(self._index, vector[None], top_k, alive, is_filtered))
+        if self._vectors is not None:
+            rows, scores = exact_search(self._vectors, vector[None], top_k, alive[self._numbers])
+            found.update(zip(self._numbers[rows[0]].tolist(), scores[0].tolist(), strict=True))
+        hits = [DenseHit(number, score) for number, score in found.items()]
+        return sorted(hits, key=lambda hit: (-hit.score, hit.number))[:top_k]
+
+    def background(self, vector: Vectors, sample: int = 256) -> float:
+        """The mean score of a fixed sample of the collection: what any passage gets for this question."""
+        vectors = self._index.vectors if self._index is not None else self._vectors
+        if vectors is None:
+            return 0.0
+        return float(np.mean(vectors[:: max(1, len(vectors) // sample)] @ vector))
+
+    @staticmethod
+    def _from_generation(
+        index: VectorIndex, queries: Vectors, top_k: int, alive: NDArray[np.bool_], is_filtered: bool
+    ) -> dict[int, float]:
+        if is_filtered:
+            numbers, scores = index.search(queries, top_k, alive[index.numbers])
+            return _pairs(numbers, scores)
+        # Few chunks are removed between two generations: ask for more, until enough of them live.
+        wanted = top_k
+        while True:
+            numbers, scores = index.search(queries, wanted)
+            living = {number: score for number, score in _pairs(numbers, scores).items() if alive[number]}
+            if len(living) >= top_k or wanted >= len(index):
+                return living
+            wanted = min(len(index), wanted * 2)
+
+
+class LexicalLeg:
+    """Keywords: a generation of tantivy, then the chunks put since, in plain Python."""
+
+    def __init__(self, store: CollectionStore) -> None:
+        self.generation = store.generation(WORDS)
+        opened = open_generation(store, WORDS)
+        self.manifest: dict[str, Any] = opened[1] if opened else {}
+        self._index = LexicalIndex(opened[0]) if opened else None
+        self._seen = int(self.manifest.get("number", 0))
+        rows = 0 if self._index is None else len(self._index)
+        frequency = (lambda field, term: 0) if self._index is None else self._index.document_frequency
+        self._tail = LexicalTail(rows, self.manifest.get("terms"), frequency)
+
+    def refresh(self, store: CollectionStore, documents: dict[str, int], removed: Collection[int]) -> None:
+        """Read the chunks that were put since; `documents` maps ids to numbers, `removed` are numbers of chunks."""
+        for number in removed:
+            self._tail.remove(number)
+        for number, chunk in store.iter_chunks(self._seen):
+            self._tail.add(number, documents.get(chunk.document_id, 0), chunk)
+            self._seen = number
+
+    def search(
+        self, query: LexicalQuery, top_k: int, alive: NDArray[np.bool_], documents: set[int] | None = None
+    ) -> list[LexicalHit]:
+        """The best `top_k` chunks, best first, in `documents` only where they are given."""
+        tail = [hit for hit in self._tail.search(query, top_k, documents) if alive[hit.number]]
+        hits = tail + self._from_generation(query, top_k, alive, documents)
+        return sorted(hits, key=lambda hit: (-hit.score, hit.number))[:top_k]
+
+    def ceiling(self, query: LexicalQuery) -> float:
+        """What a chunk would score that is full of every word of the question."""
+        return sum(count * self._tail.idf("body", term) * highest_part() for term, count in query.words.items())
+
+    def _from_generation(
+        self, query: LexicalQuery, top_k: int, alive: NDArray[np.bool_], documents: set[int] | None
+    ) -> list[LexicalHit]:
+        wanted = top_k
+        while self._index is not None:
+            chosen = None if documents is None else sorted(documents)
+            hits = self._index.search(query, wanted, chosen)
+            living = [hit for hit in hits if alive[hit.number]]
+            if len(living) >= top_k or len(hits) < wanted:
+                return living
+            wanted *= 2
+        return []
+
+
+def _pairs(numbers: NDArray[np.int64], scores: Vectors) -> dict[int, float]:
+    found = zip(numbers[0].tolist(), scores[0].tolist(), strict=True)
+    return {number: score for number, score in found if number >= 0}
