@@ -17,6 +17,7 @@ from training.gguf_model import GgufModel, base_path, check_trainable, read_mode
 from training.jobs import ENDED, Job, JobBoard
 from training.lora import load_tokenizer
 from training.packing import make_packs
+from training.peft_import import import_peft
 from training.recipe import TrainingRecipe
 from training.rendering import ChatFormat, Piece
 from training.runner import JobRunner, describe_status
@@ -220,8 +221,6 @@ def _import(options: argparse.Namespace, settings: Settings) -> None:
     library = AdapterLibrary(settings)
     base = base_path(settings)
     if options.path.is_dir():
-        from training.peft_import import import_peft
-
         adapter = import_peft(library, options.path, options.name, read_model(base))
     else:
         adapter = library.import_gguf(options.path, options.name, base)

@@ -75,7 +75,7 @@ def nearest(embedder: Embedder, train: Sequence[Example]) -> Contestant:
         scores = vectors @ embedder.embed_query(example.question)
         best = [train[place] for place in np.argsort(-scores)[: NEIGHBOURS if example.label else 1]]
         answers = [one.answer for one in best]
-        return max(answers, key=lambda one: (answers.count(one), -answers.index(one)))
+        return str(max(answers, key=lambda one: (answers.count(one), -answers.index(one))))
 
     return Contestant("nearest", Bilingual("most similar examples", "最相似的样例"), answer)
 

@@ -84,10 +84,10 @@ def grounded_examples(folder: Path, seed: int = 42) -> list[Example]:
     pubmed = load_corpus(folder, "pubmedqa")
     rows = [
         *_alone(xquad, draw),
-        *_among_distractors(xquad, draw, sizes=(5, 5, 4, 3, 2)),
-        *_among_distractors(xquad, draw, sizes=(5, 5, 4, 3)),
-        *_alone(_with_cloze(_part(clapnq, draw, 60), draw, 3), draw, refusal_share=0.0),
-        *_alone(_part(pubmed, draw, 12), draw, refusal_share=0.0),
+        *_among_distractors(xquad, draw, sizes=(2, 3)),
+        *_among_distractors(_part(xquad, draw, 60), draw, sizes=(4, 5)),
+        *_alone(_with_cloze(_part(clapnq, draw, 40), draw, 3), draw, refusal_share=0.0),
+        *_alone(_part(pubmed, draw, 8), draw, refusal_share=0.0),
     ]
     draw.shuffle(rows)
     return rows

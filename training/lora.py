@@ -197,7 +197,7 @@ def load_dequantised(path: Path) -> Any:
     from transformers import AutoModelForCausalLM, GgufConfig
     from transformers.utils import logging
 
-    logging.disable_progress_bar()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     model = AutoModelForCausalLM.from_pretrained(
         str(path.parent),
         gguf_file=path.name,
@@ -206,7 +206,8 @@ def load_dequantised(path: Path) -> Any:
         quantization_config=GgufConfig(dequantize=True),
     )
     model.requires_grad_(False)
-    return model.eval()
+    model.eval()
+    return model
 
 
 def load_tokenizer(path: Path) -> Any:
@@ -215,7 +216,7 @@ def load_tokenizer(path: Path) -> Any:
     from transformers import AutoTokenizer
     from transformers.utils import logging
 
-    logging.disable_progress_bar()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     return AutoTokenizer.from_pretrained(str(path.parent), gguf_file=path.name)
 
 

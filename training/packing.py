@@ -160,5 +160,14 @@ def _lay_out(groups: Sequence[_Group]) -> Pack:
             append(group.rows[0], 0, group.shared, None)
         for row in group.rows:
             append(row, group.shared, len(row.ids), stem)
-    layout = [np.asarray(part, dtype=np.int64) for part in (ids, positions, segments, parents, sources)]
-    return Pack(*layout, targets=layout[0][layout[4] + 1], examples=sum(len(group.rows) for group in groups))
+    tokens, sought = np.asarray(ids, dtype=np.int64), np.asarray(sources, dtype=np.int64)
+    return Pack(
+        ids=tokens,
+        positions=np.asarray(positions, dtype=np.int64),
+        segments=np.asarray(segments, dtype=np.int64),
+        parents=np.asarray(parents, dtype=np.int64),
+        sources=sought,
+        # The output at a place predicts the token behind it, which stands next to it in the layout.
+        targets=tokens[sought + 1],
+        examples=sum(len(group.rows) for group in groups),
+    )

@@ -1,0 +1,81 @@
+"""Labels where there are few: from corrections, from the documents themselves, from a larger model as a teacher."""
+
+import random
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from core.grounded_prompt import REFUSAL, NumberedPassage, grounded_answer, grounded_messages
+from core.language import language_of
+from core.types import Chunk, Message
+from inference.protocol import ChatEngine
+from training.cloze import cloze_questions
+from training.contestants import ask
+from training.examples import Example, pair
+
+QUESTIONS_A_PASSAGE = 3
+MOST_DISTRACTORS = 3
+REFUSAL_SHARE = 0.15
+# An answer that loses less than this (nats in all) without its passage was not taken from it.
+LEAST_SUPPORT = 2.0
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """What a person thought of an answer: `correction` is what they wrote instead, empty where they liked it."""
+
+    question: str
+    answer: str
+    correction: str = ""
+
+
+def from_feedback(rows: Iterable[Feedback]) -> list[Example]:
+    """Corrected and liked answers as examples; a correction wins over an answer that was liked."""
+    found: dict[str, Example] = {}
+    for row in sorted(rows, key=lambda one: bool(one.correction)):
+        wanted = (row.correction or row.answer).strip()
+        if row.question.strip() and wanted:
+            found[row.question.strip()] = pair(row.question.strip(), wanted)
+    return list(found.values())
+
+
+def from_documents(
+    chunks: Sequence[Chunk], near: Callable[[str], Sequence[Chunk]], seed: int = 42
+) -> Iterator[Example]:
+    """The RAFT recipe over a user's own passages: question, passages with real distractors, short answer with `[n]`.
+
+    `near` gives the passages that a search brings for a question: these distract as in real use. A share of the
+    questions stands before the distractors alone and wants the refusal.
+    """
+    draw = random.Random(seed)  # noqa: S311 - a reproducible choice, no secret
+    for chunk in chunks:
+        for question, answer in cloze_questions(chunk.text, QUESTIONS_A_PASSAGE, draw):
+            others = [one for one in near(question) if one.id != chunk.id and answer.lower() not in one.text.lower()]
+            yield _example(question, answer, chunk, others[:MOST_DISTRACTORS], draw)
+
+
+def _example(question: str, answer: str, chunk: Chunk, others: Sequence[Chunk], draw: random.Random) -> Example:
+    refused = bool(others) and draw.random() < REFUSAL_SHARE
+    shown = list(others) if refused else [chunk, *others]
+    draw.shuffle(shown)
+    passages = [NumberedPassage(number, one.title, one.text) for number, one in enumerate(shown, 1)]
+    language = language_of(question)
+    reply = REFUSAL.in_(language) if refused else grounded_answer(answer, shown.index(chunk) + 1)
+    return Example((*grounded_messages(question, passages, language), Message("assistant", reply)))
+
+
+def supported(engine: ChatEngine, question: str, answer: str, passage: NumberedPassage) -> float:
+    """How many nats the answer loses when its passage is left out; below `LEAST_SUPPORT` the example is a bad one."""
+    language = language_of(question)
+    with_it = engine.render(grounded_messages(question, (passage,), language))
+    without = engine.render(grounded_messages(question, (), language))
+    return sum(engine.log_probabilities(with_it, answer)) - sum(engine.log_probabilities(without, answer))
+
+
+def from_teacher(
+    teacher: ChatEngine, prompts: Iterable[tuple[Message, ...]], max_tokens: int = 256
+) -> Iterator[Example]:
+    """Distillation by text: the answers of a larger model to the user's own questions; empty ones are left out."""
+    for messages in prompts:
+        answer = ask(teacher, messages, max_tokens)
+        if answer:
+            yield Example((*messages, Message("assistant", answer)))
