@@ -78,6 +78,11 @@ def embedded_encoder() -> Path | None:
     return next((found.parent for found in sorted(folder.rglob("modules.json"))), None)
 
 
+def bundled_adapters() -> Path:
+    """The folder of the adapters that come with the program, one folder each, as in the data folder."""
+    return Path(__file__).parent.parent / "training" / "adapters"
+
+
 def _package_folder(name: str) -> Path | None:
     spec = importlib.util.find_spec(name)
     if spec is None or not spec.submodule_search_locations:

@@ -8,7 +8,7 @@ from typing import Any
 from core.config import Settings
 from core.errors import ModelNotFoundError
 from core.language import Bilingual
-from core.paths import embedded_chat_model
+from core.paths import bundled_adapters, embedded_chat_model
 from inference.engine_options import LoadOptions
 from inference.extensions import ExtensibleEngine
 from inference.file_hash import sha256_of
@@ -26,14 +26,15 @@ def open_engine(
 ) -> ExtensibleEngine:
     """The chat model that the settings name; nothing is loaded before the first use.
 
-    Adapters are looked for in the data folder's `adapters`, then in `adapter_folders`. `extensions` are the
+    Adapters are looked for in the data folder's `adapters`, then in `adapter_folders`, then among
+    those that come with the program. `extensions` are the
     modules whose operations `call` may run. `idle_seconds` > 0 gives the memory back after so long without a request.
     Raises ModelNotFoundError and ModelLoadError.
     """
     path = model_path(settings)
     header = read_gguf_header(path)
     digest = sha256_of(path, settings.paths.cache)
-    folders = (settings.paths.adapters, *adapter_folders)
+    folders = (settings.paths.adapters, *adapter_folders, bundled_adapters())
     start = WorkerStart(
         options=load_options(settings, path),
         sha256=digest,

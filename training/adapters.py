@@ -15,6 +15,7 @@ from typing import Any
 from core.config import Settings
 from core.errors import ModelLoadError, TrainingError
 from core.language import Bilingual
+from core.paths import bundled_adapters
 from inference.adapters import ADAPTER_FILE, BASE_HASH_KEY, check_adapter
 from inference.gguf_file import GgufHeader, read_gguf_header
 from training.export import BASE_NAME
@@ -61,7 +62,7 @@ class Adapter:
 
 def bundled() -> Path:
     """The folder of the adapters that come with the program: one folder each, as in the data folder."""
-    return Path(__file__).parent / "adapters"
+    return bundled_adapters()
 
 
 def checked_name(name: str) -> str:
