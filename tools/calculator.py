@@ -17,7 +17,7 @@ _WORDS = (
     (r"÷|除以|\bdivided by\b|\bover\b", "/"),
     (r"−|–|减去|减|\bminus\b", "-"),
     (r"加上|加|\bplus\b", "+"),
-    (r"\^", "**"),
+    (r"\^|\bto the power of\b", "**"),
     (r"（", "("),
     (r"）", ")"),
     (r"百分之\s*(\d+(?:\.\d+)?)", r"\1%"),
@@ -28,7 +28,7 @@ _WORDS = (
     (r"\bsquare root of (\d+(?:\.\d+)?)", r"sqrt(\1)"),
     (r"(\d+(?:\.\d+)?)\s*的\s*平方", r"\1**2"),
     (r"的|\bof\b", "*"),
-    (r"[$€£¥￥]", ""),
+    (r"[$€£¥￥]|美元|人民币|欧元|元|\b(?:dollars?|euros?|yuan)\b", ""),
 )
 _CONVERSION = re.compile(
     r"^(?P<left>.+?)(?:\s+(?:to|in|into|as)\s+|换算成|换算为|转换为|转换成|等于多少|是多少)(?P<unit>[^\s\d()?？]+)\s*[?？]?$"

@@ -1,0 +1,230 @@
+"""`python -m evaluation tools --cases FILE`: does the model call the right functions with the right arguments?
+
+Cases in the form of the Berkeley Function Calling Leaderboard (v4, single turn) and of ACEBench's single-turn normal
+and irrelevant categories. What is examined is the application's own way to a call (encoder, constraint, model);
+`--way free` shows the raw model beside it: a list of calls as JSON under a plain JSON constraint, without our help.
+"""
+
+import argparse
+import json
+import random
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+
+from core.config import Settings
+from core.errors import SettingError
+from core.language import Bilingual
+from core.types import Message, SamplingSettings, ToolCall
+from evaluation.call_rules import calls_are_right
+from inference.call_schema import function_of
+from inference.protocol import ChatEngine, GeneratedText, GenerationRequest
+
+Propose = Callable[[str, Sequence[Mapping[str, Any]]], tuple[ToolCall, ...]]
+MOST_CALLS = 4
+
+
+@dataclass(frozen=True)
+class Case:
+    """One question; `answers` empty: no call must be made, None: any call counts."""
+
+    id: str
+    category: str
+    question: str
+    functions: tuple[Mapping[str, Any], ...]
+    answers: tuple[Mapping[str, Any], ...] | None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of one case. `valid`: every call is of a known function and fits its schema."""
+
+    case: Case
+    calls: tuple[ToolCall, ...]
+    right: bool
+    valid: bool
+    seconds: float
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command line of this evaluation."""
+    parser.add_argument("--cases", type=Path, required=True, help="JSON lines of BFCL or ACEBench")
+    parser.add_argument("--limit", type=int, default=0, help="at most so many cases of each category, drawn by --seed")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--category", action="append", default=[], help="only this category (may be repeated)")
+    parser.add_argument("--way", choices=("product", "free"), default="product")
+    parser.add_argument("--adapter", default="", help="name of a LoRA adapter")
+    parser.add_argument("--wrong", type=Path, help="write the cases that failed to this file")
+
+
+def run(options: argparse.Namespace, settings: Settings) -> dict[str, Any]:
+    """Examine the model of the settings; the figures by category and over all."""
+    from inference.runtime import open_engine
+    from retrieval.embedder import open_embedder
+    from tools.proposer import CallProposer
+
+    cases = sampled(list(read_cases(options.cases)), options.category, options.limit, options.seed)
+    with closing(open_engine(settings)) as engine:
+        if options.way == "free":
+            propose = _free(engine, options.adapter)
+        else:
+            propose = CallProposer(engine, open_embedder(settings), options.adapter).propose
+        verdicts = [judge(case, propose) for case in cases]
+        model = engine.info.name
+    if options.wrong:
+        options.wrong.write_text("\n".join(_described(v) for v in verdicts if not v.right), encoding="utf-8")
+    return {"cases": str(options.cases), "model": model, "way": options.way, **summary(verdicts)}
+
+
+def read_cases(path: Path) -> Iterator[Case]:
+    """The comparable cases of a file. Raises SettingError where the file is absent."""
+    if not path.is_file():
+        raise SettingError(Bilingual(en=f"There is no file {path} (--cases).", zh=f"文件 {path} 不存在（--cases）。"))
+    for line in path.read_text(encoding="utf-8").splitlines():
+        case = _case(json.loads(line))
+        if case is not None:
+            yield case
+
+
+def sampled(cases: list[Case], categories: Sequence[str], limit: int, seed: int) -> list[Case]:
+    """At most `limit` (0: all) cases of each wanted category, in a random order that `seed` fixes."""
+    random.Random(seed).shuffle(cases)  # noqa: S311 a sample, not a secret
+    kept: list[Case] = []
+    counts: dict[str, int] = defaultdict(int)
+    for case in cases:
+        wanted = not categories or case.category in categories
+        if wanted and (not limit or counts[case.category] < limit):
+            counts[case.category] += 1
+            kept.append(case)
+    return kept
+
+
+def judge(case: Case, propose: Propose) -> Verdict:
+    """Ask for the calls of one case and compare them with the expected ones."""
+    started = time.monotonic()
+    calls = propose(case.question, case.functions)
+    seconds = time.monotonic() - started
+    right = bool(calls) if case.answers is None else calls_are_right(calls, case.answers, case.functions)
+    return Verdict(case, calls, right, all(_is_valid(call, case.functions) for call in calls), seconds)
+
+
+def summary(verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    """Accuracy by category, share of valid calls, calls made without need and calls missed; shares are 0..1."""
+    by_category: dict[str, list[Verdict]] = defaultdict(list)
+    for verdict in verdicts:
+        by_category[verdict.case.category].append(verdict)
+    calling = [v for v in verdicts if v.calls]
+    needless = [v for v in verdicts if v.case.answers == ()]
+    needed = [v for v in verdicts if v.case.answers != ()]
+    return {
+        "n": len(verdicts),
+        "accuracy": {
+            name: {"n": len(group), "accuracy": _share([v.right for v in group])}
+            for name, group in sorted(by_category.items())
+        },
+        "overall": _share([v.right for v in verdicts]),
+        "valid_calls": _share([v.valid for v in calling]),
+        "needless_calls": _share([bool(v.calls) for v in needless]),
+        "missed_calls": _share([not v.calls for v in needed]),
+        "seconds_per_case": round(sum(v.seconds for v in verdicts) / max(1, len(verdicts)), 2),
+    }
+
+
+def _case(row: Mapping[str, Any]) -> Case | None:
+    if "acebench" in row.get("id", "") or isinstance(row.get("question"), str):
+        return _acebench(row)
+    turns = [message for turn in row["question"] for message in turn]
+    question = "\n".join(message["content"] for message in turns if message["role"] == "user")
+    truth = row.get("ground_truth")
+    answers = None if row["category"] == "live_relevance" else tuple(truth or ())
+    return Case(row["id"], row["category"], question, tuple(row["function"]), answers)
+
+
+def _acebench(row: Mapping[str, Any]) -> Case | None:
+    """The categories whose answer is a set of calls to one question; the others need a dialogue or a simulator."""
+    category, truth = str(row["category"]), row.get("ground_truth")
+    single = category.startswith(("normal_single_turn", "normal_atom", "normal_similar"))
+    if not single and category != "special_irrelevant":
+        return None
+    answers = () if not single else tuple({name: _accepted(values)} for name, values in _pairs(truth))
+    return Case(str(row["id"]), category, _said(row["question"]), tuple(row["function"]), answers)
+
+
+def _pairs(truth: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """ACEBench numbers repeated calls of one function: `name_1`, `name_2`."""
+    for item in truth if isinstance(truth, list) else [truth]:
+        for name, values in item.items():
+            head, _, tail = name.rpartition("_")
+            yield (head if tail.isdigit() and head else name), values
+
+
+def _accepted(values: Mapping[str, Any]) -> dict[str, list[Any]]:
+    return {name: [value] for name, value in values.items()}
+
+
+def _said(question: str) -> str:
+    return question.strip().removeprefix("user:").removeprefix("用户：").strip()
+
+
+def _is_valid(call: ToolCall, functions: Sequence[Mapping[str, Any]]) -> bool:
+    function = next((function_of(item) for item in functions if item["name"] == call.name), None)
+    if function is None:
+        return False
+    schema = {**function["parameters"], "additionalProperties": False}
+    return bool(jsonschema.Draft202012Validator(schema).is_valid(dict(call.arguments)))
+
+
+def _free(engine: ChatEngine, adapter: str) -> Propose:
+    """The raw model: all functions in the prompt, a JSON list of calls, the constraint of the schemas alone."""
+
+    def propose(question: str, functions: Sequence[Mapping[str, Any]]) -> tuple[ToolCall, ...]:
+        plain = [function_of(function) for function in functions]
+        described = "\n".join(json.dumps(function, ensure_ascii=False) for function in plain)
+        system = f"Answer with a JSON list of function calls, [] if no function fits.\n\nFunctions:\n{described}"
+        request = GenerationRequest(
+            messages=(Message("system", system), Message("user", question)),
+            json_schema=_list_schema(plain),
+            sampling=SamplingSettings(max_tokens=400),
+            adapter=adapter,
+        )
+        text = "".join(event.text for event in engine.generate(request) if isinstance(event, GeneratedText))
+        try:
+            written = json.loads(text)
+        except ValueError:
+            return (ToolCall("", "", {}),)  # A call that broke off is not valid, and it is counted.
+        return tuple(ToolCall(str(at), item["name"], item["arguments"]) for at, item in enumerate(written))
+
+    return propose
+
+
+def _list_schema(functions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    calls = [
+        {
+            "type": "object",
+            "properties": {
+                "name": {"const": function["name"]},
+                "arguments": {**function["parameters"], "additionalProperties": False},
+            },
+            "required": ["name", "arguments"],
+            "additionalProperties": False,
+        }
+        for function in functions
+    ]
+    return {"type": "array", "items": {"anyOf": calls}, "maxItems": MOST_CALLS}
+
+
+def _share(flags: Sequence[bool]) -> float:
+    return round(sum(flags) / len(flags), 4) if flags else 0.0
+
+
+def _described(verdict: Verdict) -> str:
+    calls = [{call.name: dict(call.arguments)} for call in verdict.calls]
+    case = verdict.case
+    row = {"id": case.id, "question": case.question, "calls": calls, "expected": case.answers}
+    return json.dumps(row, ensure_ascii=False)

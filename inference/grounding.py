@@ -1,0 +1,136 @@
+"""What a question offers as arguments: its words, its numbers, and what a parameter's own description names.
+
+A small model copies well and invents badly. So a string argument is a run of words of the question, or a value that
+the schema names; a number is one of those written there. What one argument has taken the next does not take again.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+Number = int | float
+
+_NUMBER = re.compile(
+    r"(?<![\w.])[-−]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:[eE][+-]?\d{1,2})?(?![\d,]*\d{3},)|\d+(?:\.\d+)?"
+)
+_QUOTED = re.compile(r"['\"‘“「《]([^'\"’”」》\n]{1,40})['\"’”」》]")
+_QUOTATION = re.compile(r"(?<!\w)['\"‘“「《]([^'\"’”」》]{1,200})['\"’”」》](?!\w)")
+# Commas inside "Las Vegas, Nevada" and "May 12, 2022" do not end a phrase; others do.
+_WHOLE = re.compile(
+    r"[A-Z][\w.]+(?: [A-Z][\w.]+)*, [A-Z][\w.]+(?: [A-Z][\w.]+)*"
+    r"|\b[A-Z][a-z]{2,8} \d{1,2}(?:st|nd|rd|th)?,? \d{4}"
+    r"|\b\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\b|\b\d{1,2}:\d{2}(?:\s?[ap]\.?m\.?)?"
+)
+_BORDER = re.compile(r"[,;:!?，。；：！？、\"“”‘’「」《》()\[\]{}\\\x00-\x1f]+|(?<!\w)'|'(?!\w)|\.(?=\s|$)")
+_SIMPLE = re.compile(r"-?\d+(?:\.\d+)?")
+_RUN = re.compile(r"-?\d+(?:\.\d+)?(?:\s*(?:,\s*and|,|;|、|，|\band\b|和)\s*-?\d+(?:\.\d+)?)+")
+_UNITS = re.findall(
+    r"\w+",
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
+    " eighteen nineteen twenty",
+)
+_NAMED: dict[str, float] = {word: float(number) for number, word in enumerate(_UNITS)}
+_NAMED |= {"thirty": 30, "forty": 40, "fifty": 50, "hundred": 100, "thousand": 1000, "half": 0.5, "dozen": 12}
+_NAMED |= {"first": 1, "second": 2, "third": 3, "single": 1, "couple": 2, "double": 2, "pair": 2}
+_HAN_DIGITS: dict[str, float] = {sign: float(number) for number, sign in enumerate("零一二三四五六七八九十")}
+_HAN_DIGITS["两"] = 2.0
+_SCALES = {"million": 1e6, "billion": 1e9, "thousand": 1e3, "k": 1e3, "万": 1e4, "亿": 1e8}
+_SCALED = re.compile(r"(\d[\d,]*(?:\.\d+)?)\s*(million|billion|thousand|k\b|万|亿)", re.IGNORECASE)
+_PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*(?:%|percent|per cent)")
+
+
+@dataclass(frozen=True)
+class Grounding:
+    """The text that arguments may be taken from, and the values that earlier arguments have taken."""
+
+    text: str
+    taken: tuple[Any, ...] = ()
+
+    def without(self, value: Any) -> "Grounding":
+        """The same text after `value` (a string, a number, a list of them) went into an argument."""
+        values = value if isinstance(value, list) else [value]
+        plain = tuple(item for item in values if type(item) in (str, int, float) and item != "")
+        return replace(self, taken=(*self.taken, *plain))
+
+    @property
+    def numbers(self) -> tuple[Number, ...]:
+        """The numbers not yet taken, in the order of the text; all of them where none is left."""
+        rest = list(self._occurrences)
+        for value in self.taken:
+            if value in rest:
+                rest.remove(value)
+        return tuple(dict.fromkeys(rest or self._occurrences))
+
+    @property
+    def has_new_numbers(self) -> bool:
+        """Whether a number stands there that no argument has taken."""
+        return any(number not in self.taken for number in self._occurrences)
+
+    @cached_property
+    def _occurrences(self) -> tuple[Number, ...]:
+        """Every number written: digits, percentages (5 % also as 0.05), millions, number words."""
+        found = [_plain(match[0]) for match in _NUMBER.finditer(self.text)]
+        found += [_plain(match[1]) / 100 for match in _PERCENT.finditer(self.text)]
+        found += [_plain(match[1]) * _SCALES[match[2].lower()] for match in _SCALED.finditer(self.text)]
+        found += [_NAMED[word] for word in re.findall(r"[a-z]+", self.text.lower()) if word in _NAMED]
+        found += [_HAN_DIGITS[sign] for sign in self.text if sign in _HAN_DIGITS]
+        return tuple(_whole(number) for number in found)
+
+    @cached_property
+    def number_runs(self) -> tuple[tuple[Number, ...], ...]:
+        """The lists of two or more numbers that stand together: `85, 90 and 88`, `[1, 2]`."""
+        runs = [
+            tuple(_whole(_plain(digits)) for digits in _SIMPLE.findall(match[0])) for match in _RUN.finditer(self.text)
+        ]
+        return tuple(dict.fromkeys(run for run in runs if any(value not in self.taken for value in run)))
+
+    @cached_property
+    def phrases(self) -> tuple[str, ...]:
+        """The pieces between punctuation, from which a run of words may be copied; what was taken is cut out."""
+        rest = self.text
+        for value in self.taken:
+            if isinstance(value, str):
+                rest = rest.replace(value, "\n")
+        pieces = [" ".join(piece.split()) for piece in _BORDER.split(rest)]
+        return tuple(dict.fromkeys(piece for piece in pieces if re.search(r"\w", piece)))
+
+    @cached_property
+    def wholes(self) -> tuple[str, ...]:
+        """What belongs together across punctuation: quotations, places, dates, times of day."""
+        found = [match[1] for match in _QUOTATION.finditer(self.text)]
+        found += [match[0] for match in _WHOLE.finditer(self.text)]
+        plain = (re.sub(r"[\"\\\x00-\x1f]", " ", value).strip() for value in found)
+        return tuple(dict.fromkeys(value for value in plain if value and value not in self.taken))
+
+    def speaks_of(self, name: str, schema: Mapping[str, Any]) -> bool:
+        """Whether the text names an argument: a word of its name, or one of its values."""
+        text = self.text.lower()
+        spaced = re.sub(r"([a-z])([A-Z])", r"\1 \2", name).lower()
+        stems = [part[: max(4, len(part) - 2)] for part in re.split(r"[\W_]+", spaced) if len(part) > 2]
+        values = [str(value).lower() for value in (*schema.get("enum", ()), *named_values(schema))]
+        return any(stem in text for stem in stems) or any(_is_word_in(value, text) for value in values)
+
+
+def named_values(schema: Mapping[str, Any]) -> tuple[str, ...]:
+    """The values that a description quotes (`'celsius' or 'fahrenheit'`) and the default, as strings."""
+    values = _QUOTED.findall(str(schema.get("description", "")))
+    default = schema.get("default")
+    if isinstance(default, str) and default:
+        values.append(default)
+    return tuple(dict.fromkeys(value.strip() for value in values if value.strip() and "\\" not in value))
+
+
+def _whole(number: float) -> Number:
+    return int(number) if number == int(number) else round(number, 12)
+
+
+def _plain(digits: str) -> float:
+    return float(digits.replace(",", "").replace("−", "-"))
+
+
+def _is_word_in(value: str, text: str) -> bool:
+    if not value.isascii():
+        return value in text
+    return bool(value) and bool(re.search(rf"(?<!\w){re.escape(value)}(?!\w)", text))

@@ -1,0 +1,131 @@
+"""A grammar (llguidance's Lark) of one argument: its type, its enumeration, and values that the question offers."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from core.language import han_share
+from inference.grounding import Grounding, Number, named_values
+
+MOST_ITEMS = 8
+DEEPEST = 4
+LONGEST_FREE = 800
+# A copied value begins and ends with a letter, a digit, or a sign that belongs to words.
+_EDGE = r"[\p{L}\p{N}#@$€£¥%+)(]"
+
+
+class ValueGrammar:
+    """Builds the rules; one object per request. Without `grounding` every value of the right type is allowed."""
+
+    def __init__(self, grounding: Grounding | None = None) -> None:
+        self._grounding = grounding
+        self._rules: dict[str, str] = {}
+
+    def value_of(self, schema: Mapping[str, Any], end: str = "") -> str:
+        """The grammar of one value followed by `end`."""
+        value = self._value(schema, DEEPEST)
+        return self._text(f"{value} {_literal(end)}" if end else value)
+
+    def _text(self, start: str) -> str:
+        return "\n".join([f"start: {start}", *(f"{name}: {body}" for name, body in self._rules.items())])
+
+    def _rule(self, kind: str, body: str) -> str:
+        for name, known in self._rules.items():
+            if known == body:
+                return name
+        # Lark's terminals (one lexeme) are in capitals.
+        name = f"{kind}{len(self._rules)}"
+        self._rules[name] = body
+        return name
+
+    def _object(self, schema: Mapping[str, Any], depth: int) -> str:
+        """Required members in the order of the schema, then the optional ones, each of which may be left out."""
+        properties: Mapping[str, Any] = schema.get("properties", {})
+        required = [name for name in schema.get("required", ()) if name in properties]
+        optional = [name for name in properties if name not in required and self._offers(name, properties[name])]
+        members = {name: self._member(name, properties[name], depth) for name in (*required, *optional)}
+        parts = ' ", " '.join(members[name] for name in required)
+        tail = " ".join(f'(", " {members[name]})?' for name in optional)
+        if required or not optional:
+            return f'"{{" {parts} {tail} "}}"'
+        return f'"{{" ({self._any_of([members[name] for name in optional])})? "}}"'
+
+    def _any_of(self, members: list[str]) -> str:
+        """Some of the members, at least one, in their order."""
+        choices = []
+        for first, member in enumerate(members):
+            rest = " ".join(f'(", " {other})?' for other in members[first + 1 :])
+            choices.append(f"{member} {rest}".strip())
+        return " | ".join(choices)
+
+    def _offers(self, name: str, schema: Mapping[str, Any]) -> bool:
+        return self._grounding is None or self._grounding.speaks_of(name, schema)
+
+    def _member(self, name: str, schema: Mapping[str, Any], depth: int) -> str:
+        key = _literal(json.dumps(name, ensure_ascii=False) + ": ")
+        return self._rule("member", f"{key} {self._value(schema, depth - 1)}")
+
+    def _value(self, schema: Mapping[str, Any], depth: int) -> str:
+        if "const" in schema or "enum" in schema:
+            values = schema.get("enum", [schema.get("const")])
+            return "(" + " | ".join(_literal(json.dumps(value, ensure_ascii=False)) for value in values) + ")"
+        kind = schema.get("type")
+        if depth <= 0 or kind == "string" or kind is None:
+            return self._string(schema)
+        if kind in ("integer", "number"):
+            return self._number(schema, kind)
+        if kind == "object":
+            return self._object(schema, depth)
+        if kind == "array":
+            return self._array(schema, depth)
+        return '("true" | "false")' if kind == "boolean" else '"null"'
+
+    def _array(self, schema: Mapping[str, Any], depth: int) -> str:
+        items = schema.get("items", {})
+        runs = self._grounding.number_runs if self._grounding and items.get("type") in ("integer", "number") else ()
+        if runs:
+            return "(" + " | ".join(_literal(json.dumps(list(run))) for run in runs) + ")"
+        item = self._value(items, depth - 1)
+        return f'"[" ({item} (", " {item}){{0,{MOST_ITEMS - 1}}})? "]"'
+
+    def _number(self, schema: Mapping[str, Any], kind: str) -> str:
+        fitting = [value for value in self._numbers(schema) if kind == "number" or isinstance(value, int)]
+        fitting = [value for value in fitting if _within(value, schema)]
+        if not fitting:
+            bounds = {key: schema[key] for key in ("minimum", "maximum") if key in schema}
+            if bounds:
+                return self._rule("json", "%json " + json.dumps({"type": kind, **bounds}))
+            # Bounded in length: a small model would write digits for ever.
+            return self._rule("NUMBER", r"/-?(0|[1-9]\d{0,14})" + (r"(\.\d{1,6})?/" if kind == "number" else "/"))
+        return "(" + " | ".join(_literal(json.dumps(value)) for value in dict.fromkeys(fitting)) + ")"
+
+    def _numbers(self, schema: Mapping[str, Any]) -> list[Number]:
+        if self._grounding is None or not self._grounding.numbers:
+            return []
+        default = schema.get("default")
+        return [*self._grounding.numbers, *([default] if isinstance(default, int | float) else [])]
+
+    def _string(self, schema: Mapping[str, Any]) -> str:
+        if self._grounding is None or "pattern" in schema or "format" in schema:
+            return self._free_string(schema)
+        unit = "substring_chars" if han_share(self._grounding.text) > 0 else "substring_words"
+        copied = []
+        for phrase in self._grounding.phrases:
+            source = self._rule("COPY", "%regex " + json.dumps({unit: phrase}, ensure_ascii=False))
+            copied.append(self._rule("WORDS", f"{source} & /{_EDGE}(.*{_EDGE})?/"))
+        whole = (*self._grounding.wholes, *named_values(schema))
+        choices = [*copied, *(_literal(json.dumps(value, ensure_ascii=False)[1:-1]) for value in whole)]
+        return f'"\\"" ({" | ".join(choices)}) "\\""' if choices else self._free_string(schema)
+
+    def _free_string(self, schema: Mapping[str, Any]) -> str:
+        known = {key: schema[key] for key in ("pattern", "format", "minLength", "maxLength") if key in schema}
+        known.setdefault("maxLength", LONGEST_FREE)
+        return self._rule("json", "%json " + json.dumps({"type": "string", **known}))
+
+
+def _within(value: Number, schema: Mapping[str, Any]) -> bool:
+    return schema.get("minimum", value) <= value <= schema.get("maximum", value)  # type: ignore[no-any-return]
+
+
+def _literal(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
