@@ -21,11 +21,13 @@ from interpretability.xray import OPERATIONS, Variant, Xray
 
 Arguments = argparse.Namespace
 Lines = Mapping[str, Any]
+EXAMPLE = "The capital of France is"
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; 0 on success, 1 on an error that a person can mend."""
     arguments = _parser().parse_args(argv)
+    arguments.text = arguments.text or (bigram.DOG_TEXT if arguments.command == "dog" else EXAMPLE)
     settings = load_settings()
     if arguments.model:
         settings = settings.model_copy(update={"model": arguments.model})
@@ -147,7 +149,7 @@ def show_comparison(xray: Xray, arguments: Arguments) -> Lines:
 
 def show_dog(_: Xray, arguments: Arguments) -> Lines:
     """The bigram model of the dog, or of `text`."""
-    model = bigram.train_bigram([arguments.text or bigram.DOG_TEXT])
+    model = bigram.train_bigram([arguments.text])
     words = model.frequent(6)
     return {"words": words, "table": model.table(words), "P(eat | run)": model.probability("eat", "run")}
 
@@ -208,7 +210,7 @@ def _sampling(arguments: Arguments) -> SamplingSettings:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m interpretability", description=__doc__)
     parser.add_argument("command", choices=COMMANDS)
-    parser.add_argument("text", nargs="?", default="The capital of France is")
+    parser.add_argument("text", nargs="?", default="")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--model", default="", help="path of a GGUF; empty: the one in the settings")
     parser.add_argument("--layer", type=int, default=0)

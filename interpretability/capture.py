@@ -247,9 +247,9 @@ def open_model(llama: LoadedModel, path: str) -> Iterator[LoadedModel]:
         native.llama_log_set(llama._log_callback, ctypes.c_void_p(0))
 
 
-def can_observe() -> bool:
-    """Whether this build of the library lets tensors be read: the four functions are reachable."""
-    return all(hasattr(native._lib, name) for name in _FUNCTIONS)
+def can_observe(library: Any = native._lib) -> bool:
+    """Whether this build of the library lets tensors be read: the functions for it are reachable."""
+    return all(hasattr(library, name) for name in _FUNCTIONS)
 
 
 _FUNCTIONS: dict[str, tuple[list[Any], Any]] = {
