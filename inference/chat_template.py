@@ -26,7 +26,7 @@ class ChatTemplate:
     """Renders messages as the model was trained to read them; equal to Hugging Face's `apply_chat_template`."""
 
     def __init__(self, source: str, bos_token: str = "", eos_token: str = "") -> None:
-        self._knows_tools = "tools" in source
+        self.knows_tools = "tools" in source
         self._special = {"bos_token": bos_token, "eos_token": eos_token}
         # The same switches as in transformers, or white space would differ.
         environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
@@ -44,7 +44,7 @@ class ChatTemplate:
         `tools` are function descriptions in OpenAI's form; a template that does not know them
         gets them as text. Raises ModelLoadError where the template refuses the chat.
         """
-        told = messages if self._knows_tools else in_plain_words(messages, tools)
+        told = messages if self.knows_tools else in_plain_words(messages, tools)
         try:
             return self._template.render(
                 messages=[as_dict(message) for message in told],

@@ -22,10 +22,9 @@ COMPACT_JSON = {"whitespace_flexible": False, "item_separator": ", ", "key_separ
 
 _TAGS = re.compile(r"^\s*<tool_call>\s*|\s*</tool_call>\s*$")
 
-INSTRUCTION = """You can call functions. The functions are:
+INSTRUCTION = """Answer with a function call in JSON when a function fits, else in words. Functions:
 {tools}
-To call one, answer with nothing but JSON: {{"name": "<function>", "arguments": {{...}}}}
-Call a function when the question needs it. Otherwise answer in plain words."""
+A call: {{"name": "<function>", "arguments": {{...}}}}"""
 
 
 def tool_function(tool: JsonSchema) -> Mapping[str, Any]:

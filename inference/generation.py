@@ -68,7 +68,7 @@ class Generator:
         tokens = self._model.tokenize(text)
         progress.prompt_tokens = len(tokens)
         self._check_length(tokens)
-        constraint = self._constraints.make(request)
+        constraint = self._constraints.make(request, self._template.knows_tools)
         self._shelf.activate(request.adapter)
         progress.cached_tokens = self.cache.prepare(tokens, request.adapter)
         self._compute(tokens[progress.cached_tokens :])

@@ -51,7 +51,7 @@ class TestStandardIntegration(ChatModelIntegrationTests):
 
     @property
     def chat_model_params(self) -> dict[str, Any]:
-        return {"engine": self._shared}
+        return {"engine": self._shared, "max_tokens": 120}
 
 
 def test_a_call_that_was_cut_off_is_text_and_not_guessed_at():
