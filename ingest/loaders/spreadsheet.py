@@ -1,0 +1,103 @@
+"""XLSX, XLSM, XLSB, XLS and ODS: one page per sheet, and every sheet that is a table also as data."""
+
+import datetime
+import io
+from typing import Any
+
+from python_calamine import CalamineError, CalamineWorkbook, PasswordError, ZipError
+
+from core.language import Bilingual
+from core.types import Page
+from ingest import reasons
+from ingest.loaders.containers import Container
+from ingest.loaders.ocr import read_pictures
+from ingest.loaders.office_password import load_encrypted
+from ingest.loaders.tables import MAX_ROWS, as_table, write_rows
+from ingest.loaders.writer import MarkdownWriter
+from ingest.types import Cell, Parsed, Source, Table
+
+MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+_DAY = datetime.timedelta(days=1)
+_SPARSE = 20
+
+
+def load_spreadsheet(source: Source) -> Parsed:
+    """Sheets in their order, numbered from 1 and labelled with their names; formulas give the values last computed."""
+    workbook = _open(source)
+    if workbook is None:
+        return load_encrypted(source)
+    pages: list[Page] = []
+    tables: list[Table] = []
+    warnings: list[Bilingual] = []
+    for number, name in enumerate(workbook.sheet_names, 1):
+        rows = _rows(workbook, number - 1)
+        if rows is None:
+            warnings.append(Bilingual(f"sheet {name!r} is damaged and was left out", f"工作表“{name}”已损坏，未读取"))
+            continue
+        writer = MarkdownWriter()
+        writer.heading(name, 2)
+        shortened = write_rows(writer, rows)
+        warnings.extend([shortened] if shortened else [])
+        table = as_table(name if len(workbook.sheet_names) == 1 else f"{source.stem} {name}", rows, number)
+        tables.extend([table] if table else [])
+        pages.append(Page(writer.text() if any(rows) else "", number, name))
+    return _with_pictures(source, Parsed(tuple(pages), "", MEDIA_TYPE, "markdown", {}, tuple(warnings), tuple(tables)))
+
+
+def _open(source: Source) -> Any:
+    """The workbook; None where it is encrypted."""
+    if source.data.startswith(b"PK"):
+        _check_container(source)
+    try:
+        return CalamineWorkbook.from_filelike(io.BytesIO(source.data))
+    except PasswordError:
+        return None
+    except (CalamineError, ZipError, OSError, ValueError) as error:
+        if "password" in str(error).lower() or "encrypt" in str(error).lower():
+            return None
+        raise reasons.damaged(source.name, str(error)) from error
+
+
+def _check_container(source: Source) -> None:
+    """The reader unpacks without limits of its own, so every entry is counted before it may."""
+    container = Container(source)
+    for name in container.names:
+        if name.endswith((".xml", ".bin", ".rels")):
+            container.read(name)
+
+
+def _rows(workbook: Any, place: int) -> list[list[Cell]] | None:
+    try:
+        rows = workbook.get_sheet_by_index(place).to_python(skip_empty_area=True, nrows=MAX_ROWS)
+    except (CalamineError, ZipError, OSError, ValueError):
+        return None
+    return [[_cell(value) for value in row] for row in rows]
+
+
+def _cell(value: Any) -> Cell:
+    """Dates as ISO 8601, so that they sort and compare as text; truth values as 1 and 0."""
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return int(value)
+    if isinstance(value, str):
+        return value.strip() or None
+    if isinstance(value, datetime.datetime):
+        midnight = value.time() == datetime.time()
+        return value.date().isoformat() if midnight else value.isoformat(sep=" ", timespec="seconds")
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
+    if isinstance(value, datetime.timedelta):
+        return round(value / _DAY, 6)
+    return value if isinstance(value, int | float) else None
+
+
+def _with_pictures(source: Source, parsed: Parsed) -> Parsed:
+    """A workbook whose sheets are empty but for pictures is read by text recognition."""
+    if sum(len(page.text) for page in parsed.pages) >= _SPARSE or not source.data.startswith(b"PK"):
+        return parsed
+    text, warnings = read_pictures(Container(source), source.name)
+    if not text:
+        return Parsed(parsed.pages, media_type=MEDIA_TYPE, structure="markdown", warnings=parsed.warnings + warnings)
+    pages = (*parsed.pages, Page(text, len(parsed.pages) + 1))
+    return Parsed(pages, media_type=MEDIA_TYPE, structure="markdown", ocr_pages=(len(pages),))
