@@ -12,7 +12,8 @@ from orchestrator.modes.rag import RagMode
 from orchestrator.modes.tools import ToolsMode
 from orchestrator.router import Router, load_weights
 from orchestrator.routing_signals import AdapterDomain
-from retrieval.protocol import Searcher
+from retrieval.protocol import Embedder, Searcher
+from tools.proposer import CallProposer
 
 if TYPE_CHECKING:
     from retrieval.library import Library
@@ -41,13 +42,21 @@ def build_assistant(
     engine = engine or open_engine(settings)
     library = library or Library(settings, open_embedder(settings))
     registry = ToolRegistry(settings, library_parts(library, engine))
-    return assistant_over(settings, engine, searcher or library.searcher(), registry)
+    return assistant_over(settings, engine, searcher or library.searcher(), registry, embedder=library.embedder)
 
 
 def assistant_over(
-    settings: Settings, engine: ChatEngine, searcher: Searcher, registry: "ToolRegistry | None" = None
+    settings: Settings,
+    engine: ChatEngine,
+    searcher: Searcher,
+    registry: "ToolRegistry | None" = None,
+    grounded: str | None = None,
+    embedder: Embedder | None = None,
 ) -> Assistant:
-    """Return an assistant over ready parts, real or fake."""
+    """Return an assistant over ready parts, real or fake; `embedder` chooses tools where the model is too small to.
+
+    `grounded` names the adapter of retrieval mode, empty for none; None: the one that fits the loaded model.
+    """
     services = Services(
         engine,
         searcher,
@@ -60,8 +69,13 @@ def assistant_over(
         services,
         modes={
             "prompt": prompt,
-            "rag": RagMode(engine, searcher, settings, lambda: _grounded_adapter(settings, engine)),
-            "tools": ToolsMode(engine, registry, settings),
+            "rag": RagMode(
+                engine,
+                searcher,
+                settings,
+                lambda: _grounded_adapter(settings, engine) if grounded is None else grounded,
+            ),
+            "tools": ToolsMode(engine, registry, CallProposer(engine, embedder), settings),
             "finetuned": FinetunedMode(prompt, services.adapters),
         },
         router=Router(load_weights(refitted) if refitted.is_file() else None),

@@ -2,12 +2,12 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from core.errors import PromptTooLongError
 from core.language import Bilingual
-from core.types import Message, Role
+from core.types import Message, Role, ToolCall
 from inference.protocol import ChatEngine, JsonSchema
 from orchestrator.events import ContextAssembled, Origin, PromptSpan
 
@@ -25,15 +25,19 @@ class Piece:
 
 @dataclass(frozen=True)
 class Draft:
-    """A message as pieces; joined they are its content."""
+    """A message as pieces; joined they are its content. The rest is what a message of a tool's call or result has."""
 
     role: Role
     pieces: tuple[Piece, ...]
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str = ""
+    name: str = ""
 
     @property
     def message(self) -> Message:
         """The message that the template renders."""
-        return Message(self.role, "".join(piece.text for piece in self.pieces))
+        text = "".join(piece.text for piece in self.pieces)
+        return Message(self.role, text, self.tool_calls, self.tool_call_id, self.name)
 
 
 def draft(role: Role, text: str, origin: Origin) -> Draft:
@@ -119,7 +123,9 @@ def _origins(
     """(text, origin, source) in order; the texts joined are the prompt."""
     # The template is rendered once more around marks, which tells its own text from ours, whatever ours says.
     marks = [f"QZ{index}MARK{index}ZQ" for index in range(len(drafts))]
-    frame = engine.render([Message(item.role, mark) for item, mark in zip(drafts, marks, strict=True)], tools)
+    frame = engine.render(
+        [replace(item.message, content=mark) for item, mark in zip(drafts, marks, strict=True)], tools
+    )
     parts: list[tuple[str, Origin, int | None]] = []
     for item, mark in zip(drafts, marks, strict=True):
         literal, found, frame = frame.partition(mark)

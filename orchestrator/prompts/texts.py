@@ -69,9 +69,13 @@ TOOLS_SYSTEM = Bilingual(
     en="Answer the question with the help of the functions. When you have a result, answer in one short sentence.",
     zh="请借助函数回答问题。得到结果后，用一句简短的中文作答。",
 )
-TOOL_RESULT_ITSELF = Bilingual(
-    en="The tool's result as it is: the model's own words did not keep to it.",
-    zh="以下为工具的原始结果：模型的表述与结果不符。",
+TOOL_RESULT_ITSELF = Bilingual(en="The tool's result as it is.", zh="以下为工具的原始结果。")
+NO_TOOL_FITS = Bilingual(
+    en="None of the tools that are switched on fits this question. Ask more plainly, or choose another mode.",
+    zh="已启用的工具都不适合这个问题。请换一种更直白的问法，或选择其他模式。",
+)
+TOO_MANY_STEPS = Bilingual(
+    en="Stopped after {steps} rounds of tool calls without an answer.", zh="已进行 {steps} 轮工具调用仍无回答，已停止。"
 )
 TOOLS_MISSING = Bilingual(
     en="The tools mode has no tools to call here. Switch tools on, or choose another mode.",

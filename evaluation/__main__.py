@@ -1,0 +1,45 @@
+"""`python -m evaluation WHAT ...`: exams and benchmarks; with `--json` the last line is one JSON object."""
+
+import argparse
+import importlib
+import json
+import sys
+from collections.abc import Sequence
+
+from core.config import load_settings
+from core.errors import FourfoldError
+
+# Each is a module of this package with `add_arguments(parser)` and `run(options, settings) -> dict`.
+COMMANDS = {
+    "answers": "the assistant's answers to a set of questions",
+    "classification": "a labelling task by every way there is, an adapter among them",
+    "grounding": "reading alone: the right passage given, by itself or among distractors",
+    "retrieval": "are the right passages found?",
+    "routing": "is the right mode chosen?",
+    "tools": "are the right functions called with the right arguments? (BFCL's published rules)",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one evaluation; returns the exit status: 0, or 2 where it could not be done."""
+    parser = argparse.ArgumentParser(prog="python -m evaluation", description="Exams and benchmarks.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    # Only the module that is asked for is imported: some need models.
+    asked = next((word for word in (arguments or sys.argv[1:]) if word in COMMANDS), "")
+    for name, text in COMMANDS.items():
+        command = commands.add_parser(name, help=text, description=text)
+        command.add_argument("--json", action="store_true", help="print one JSON object as the last line")
+        if name == asked:
+            importlib.import_module(f"evaluation.{name}").add_arguments(command)
+    options = parser.parse_args(arguments)
+    try:
+        result = importlib.import_module(f"evaluation.{options.command}").run(options, load_settings())
+    except FourfoldError as error:
+        print(error.message.en, file=sys.stderr)
+        return 2
+    print(json.dumps(result, ensure_ascii=False) if options.json else json.dumps(result, ensure_ascii=False, indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

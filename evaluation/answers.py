@@ -1,0 +1,163 @@
+"""`python -m evaluation answers`: the assistant's answers to questions over all contexts of a set, in figures.
+
+Passages are retrieved from all contexts, not given. F1, exact match and containment are taken over the answerable
+questions, a refusal counting as wrong. A citation is right where its passage is a gold one.
+"""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from core.config import Settings
+from core.types import AnswerOptions, Message, Question, Scope
+from evaluation.context_library import contexts_library
+from evaluation.datasets import ExamQuestion, read_questions
+from evaluation.figures import mean_with_interval
+from evaluation.metrics import contained, exact_match, token_f1
+from orchestrator.assistant import Assistant
+from orchestrator.events import AnswerCompleted, AnswerEvent, AnswerFailed, ContextAssembled, SourcesFound
+
+NO_ADAPTER = "none"
+_CITATION = re.compile(r"\s*\[\d{1,3}\]")
+
+
+@dataclass(frozen=True)
+class Answered:
+    """One question, as it was answered. `cited` and `sources` are ids of contexts; seconds are wall-clock."""
+
+    id: str
+    answerable: bool
+    text: str
+    kind: str
+    f1: float
+    exact: float
+    contained: float
+    cited: tuple[str, ...]
+    gold: tuple[str, ...]
+    supported: tuple[bool, ...]
+    prompt_tokens: int
+    completion_tokens: int
+    first_token_seconds: float
+    total_seconds: float
+
+
+def answer_all(
+    assistant: Assistant, collection: str, questions: Iterable[ExamQuestion], extractive: bool
+) -> list[Answered]:
+    """Ask every question in retrieval mode."""
+    options = AnswerOptions(extractive=extractive)
+    scope = Scope(collection)
+    return [
+        _judged(item, assistant.answer(Question(item.text, _history(item), "rag", scope, options=options)))
+        for item in questions
+    ]
+
+
+def summary(answers: Sequence[Answered]) -> dict[str, Any]:
+    """Every figure with its 95 % bootstrap interval."""
+    asked = [answer for answer in answers if answer.answerable]
+    others = [answer for answer in answers if not answer.answerable]
+    given = [answer for answer in asked if answer.kind != "refusal"]
+    cited = [float(uri in answer.gold) for answer in given for uri in answer.cited]
+    held = [float(supported) for answer in given for supported in answer.supported]
+    figures: dict[str, Sequence[float]] = {
+        "f1": [answer.f1 for answer in asked],
+        "exact_match": [answer.exact for answer in asked],
+        "contained": [answer.contained for answer in asked],
+        "refused_of_answerable": [float(answer.kind == "refusal") for answer in asked],
+        "answered_of_unanswerable": [float(answer.kind != "refusal") for answer in others],
+        "citation_precision": cited,
+        "citation_recall": [float(bool(set(answer.cited) & set(answer.gold))) for answer in given],
+        "citations_supported": held,
+        "characters": [float(len(_CITATION.sub("", answer.text))) for answer in given],
+        "completion_tokens": [float(answer.completion_tokens) for answer in answers],
+        "prompt_tokens": [float(answer.prompt_tokens) for answer in answers],
+        "first_token_seconds": [answer.first_token_seconds for answer in answers],
+        "total_seconds": [answer.total_seconds for answer in answers],
+    }
+    kinds = {kind: sum(answer.kind == kind for answer in answers) for kind in sorted({a.kind for a in answers})}
+    return {"questions": len(answers), "kinds": kinds} | {
+        name: mean_with_interval(values) for name, values in figures.items()
+    }
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `python -m evaluation answers`."""
+    parser.add_argument("--contexts", type=Path, required=True, metavar="C.jsonl")
+    parser.add_argument("--questions", type=Path, required=True, metavar="Q.jsonl")
+    parser.add_argument("--limit", type=int, default=0, help="a fixed sample of so many questions; 0: all")
+    parser.add_argument(
+        "--extractive", action="store_true", help="answer in sentences of the passages, without a model"
+    )
+    parser.add_argument("--adapter", default="", help="`none`: the bare model; empty: the grounded one if it is there")
+    parser.add_argument("--details", type=Path, help="write every answer to this JSONL file")
+
+
+def run(options: argparse.Namespace, settings: Settings) -> dict[str, Any]:
+    """Answer and measure; returns the JSON object that is printed."""
+    from inference.runtime import open_engine
+    from orchestrator.build import assistant_over
+
+    library, collection = contexts_library(options.contexts, settings)
+    engine = open_engine(settings)
+    adapter = None if not options.adapter else "" if options.adapter == NO_ADAPTER else options.adapter
+    assistant = assistant_over(settings, engine, library.searcher(), grounded=adapter)
+    try:
+        questions = read_questions(options.questions, options.limit or None)
+        answers = answer_all(assistant, collection, questions, options.extractive)
+    finally:
+        engine.close()
+    if options.details:
+        lines = (json.dumps(asdict(answer), ensure_ascii=False) for answer in answers)
+        options.details.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return {"questions_file": options.questions.name, "extractive": options.extractive} | summary(answers)
+
+
+def _history(item: ExamQuestion) -> tuple[Message, ...]:
+    turns = item.fields.get("turns", ())[:-1]
+    return tuple(Message("user" if turn["speaker"] == "user" else "assistant", turn["text"]) for turn in turns)
+
+
+def _judged(item: ExamQuestion, events: Iterable[AnswerEvent]) -> Answered:
+    """Collect the events of one answer and compare it with what was expected."""
+    uris: dict[int, str] = {}
+    tokens = 0
+    end: AnswerCompleted | None = None
+    for event in events:
+        if isinstance(event, SourcesFound):
+            uris = {source.number: source.chunk.chunk.uri for source in event.sources}
+        elif isinstance(event, ContextAssembled):
+            tokens = sum(event.tokens_by_origin.values())
+        elif isinstance(event, AnswerCompleted):
+            end = event
+        elif isinstance(event, AnswerFailed):
+            print(f"{item.id}: {event.message.en}", file=sys.stderr)  # noqa: T201 a failed question is shown at once
+    return _row(item, end, uris, tokens)
+
+
+def _row(item: ExamQuestion, end: AnswerCompleted | None, uris: dict[int, str], tokens: int) -> Answered:
+    refused = end is None or end.kind == "refusal"
+    text = end.text if end is not None else ""
+    said = "" if refused else _CITATION.sub("", text)
+    citations = end.citations if end is not None else ()
+    return Answered(
+        id=item.id,
+        answerable=item.answerable,
+        text=text,
+        kind=end.kind if end is not None else "failed",
+        f1=token_f1(said, item.answers),
+        exact=exact_match(said, item.answers),
+        contained=contained(said, item.answers),
+        cited=tuple(uris.get(citation.number, "") for citation in citations),
+        gold=item.context_ids,
+        supported=tuple(citation.supported for citation in citations),
+        prompt_tokens=tokens,
+        completion_tokens=end.usage.completion_tokens if end is not None else 0,
+        first_token_seconds=end.timings.first_token if end is not None else 0.0,
+        total_seconds=end.timings.total if end is not None else 0.0,
+    )
