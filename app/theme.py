@@ -14,6 +14,7 @@ _SHARED: dict[str, object] = {
     "headingFontSizes": ["1.6rem", "1.25rem", "1.05rem", "1rem", "1rem", "1rem"],
     "headingFontWeights": [600, 600, 600, 600, 600, 600],
     "showSidebarBorder": False,
+    "paddingTop": "3rem",
 }
 _LIGHT: dict[str, object] = {
     "primaryColor": "#1d6b57",

@@ -5,8 +5,9 @@ from functools import partial
 
 import streamlit as st
 
-from app import session
+from app import export, session
 from app.answer_view import view_of_message
+from app.ingest_jobs import safe_name
 from app.runs import AnswerRun
 from app.widgets import answer, panel
 from app.widgets.answer_text import plain_label
@@ -14,7 +15,7 @@ from app.wording import Wording
 from core.types import Mode, Question, Scope
 from ingest.samples import SuggestedQuestion, suggested_questions
 from orchestrator.events import Route
-from orchestrator.history import Overrule, StoredMessage
+from orchestrator.history import TITLE_LENGTH, Overrule, StoredMessage
 
 MODES: tuple[Mode, ...] = ("auto", "prompt", "tools", "rag", "finetuned")
 # The modes that the welcome shows with a question each.
@@ -28,7 +29,7 @@ def draw() -> None:
     thread = _thread()
     if thread:
         st.query_params[session.CONVERSATION_PARAMETER] = thread[0].conversation_id
-        _heading(thread[0].conversation_id, words)
+        _heading(thread, words)
     else:
         st.query_params.clear()
         _welcome(words)
@@ -104,7 +105,7 @@ def _exists(identifier: str) -> bool:
 
 def _turn(message: StoredMessage, is_last: bool) -> None:
     if message.role == "user":
-        st.html(f'<div class="ff-question">{html.escape(message.text)}</div>')
+        _question(message)
         return
     run = session.container().runs.get(message.id)
     if run is not None:
@@ -113,6 +114,19 @@ def _turn(message: StoredMessage, is_last: bool) -> None:
     view = view_of_message(message)
     answer.draw_finished(view, message.id, partial(_ask_again, message.parent_id, view.route))
     _actions(message, is_last)
+
+
+def _question(message: StoredMessage) -> None:
+    st.html(f'<div class="ff-question">{html.escape(message.text)}</div>')
+    words = session.words()
+    with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", gap="small"):
+        _siblings(message)
+        with st.popover(":material/edit:", type="tertiary", help=words("chat.edit"), key=f"edit_{message.id}"):
+            text = st.text_area(words("chat.edit"), message.text, key=f"text_{message.id}")
+            if st.button(words("chat.ask_edited"), type="primary", key=f"ask_{message.id}") and text.strip():
+                history = session.container().history
+                edited = history.add_question(message.conversation_id, text.strip(), message.parent_id)
+                _begin(edited, session.mode())
 
 
 @st.fragment(run_every=POLL_SECONDS)
@@ -158,6 +172,26 @@ def _actions(message: StoredMessage, is_last: bool) -> None:
         ):
             _ask_again(message.parent_id, None, session.mode())
         _siblings(message)
+        if view.completed is not None:
+            _feedback(message)
+
+
+def _feedback(message: StoredMessage) -> None:
+    """Thumbs and a correction: they become training data and cases for the exam."""
+    words, history = session.words(), session.container().history
+    key = f"thumbs_{message.id}"
+
+    def keep() -> None:
+        verdict = st.session_state[key]
+        if verdict is not None:
+            history.add_feedback(message.id, "good" if verdict else "bad")
+
+    st.feedback("thumbs", key=key, on_change=keep)
+    with st.popover(":material/rate_review:", type="tertiary", help=words("feedback.correct"), key=f"fix_{message.id}"):
+        text = st.text_area(words("feedback.better"), message.text, key=f"better_{message.id}")
+        if st.button(words("feedback.keep"), key=f"keep_{message.id}") and text.strip():
+            history.add_feedback(message.id, "correction", text.strip())
+            st.toast(words("feedback.thanks"))
 
 
 def _siblings(message: StoredMessage) -> None:
@@ -211,20 +245,30 @@ def _scope(words: Wording) -> None:
     session.choose_collection(chosen)
 
 
-def _heading(identifier: str, words: Wording) -> None:
-    history = session.container().history
+def _heading(thread: list[StoredMessage], words: Wording) -> None:
+    identifier, history = thread[0].conversation_id, session.container().history
     title = next((row.title for row in history.conversations(1000) if row.id == identifier), "")
+    shown = title + "…" if len(title) >= TITLE_LENGTH else title
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.markdown(f"**{plain_label(title, 70)}**", width="content")
+        st.markdown(f"**{plain_label(shown, 70)}**", width="content")
         with st.popover(":material/more_horiz:", type="tertiary", help=words("conversation.options")):
             renamed = st.text_input(words("conversation.rename"), value=title, key=f"rename_{identifier}")
             if renamed and renamed != title:
                 history.rename(identifier, renamed)
                 st.rerun()
+            _export(title, thread, words)
             if st.button(words("conversation.delete"), icon=":material/delete:", key=f"delete_{identifier}"):
                 history.delete(identifier)
                 session.open_conversation("")
                 st.rerun()
+
+
+def _export(title: str, thread: list[StoredMessage], words: Wording) -> None:
+    name = safe_name(title)[:40] or "conversation"
+    with st.container(horizontal=True):
+        icon = ":material/download:"
+        st.download_button("Markdown", export.as_markdown(title, thread, words), f"{name}.md", icon=icon)
+        st.download_button("JSON", lambda: export.as_json(title, thread), f"{name}.json", icon=icon)
 
 
 def _welcome(words: Wording) -> None:

@@ -6,7 +6,7 @@ import streamlit as st
 
 from app import session
 from app.answer_view import AnswerView, ToolStep
-from app.widgets.answer_text import answer_html, plain_label
+from app.widgets.answer_text import answer_html, plain_label, quoted_html
 from app.widgets.listener import listen
 from app.wording import Wording
 from core.types import ConcreteMode
@@ -52,9 +52,12 @@ def _text(view: AnswerView, answer_id: str, words: Wording) -> None:
     if completed is not None and completed.kind != "model":
         st.badge(words(f"kind.{completed.kind}"), color="gray", help=words(f"kind.{completed.kind}_help"))
     if view.text:
-        doubted = [(doubt.start, doubt.end) for doubt in completed.unsupported] if completed else []
         numbers = [source.number for source in view.found.sources] if view.found else []
-        st.html(answer_html(view.text, answer_id, numbers, doubted))
+        if completed is not None and completed.kind == "extractive":
+            st.html(quoted_html(view.text, answer_id, numbers))
+        else:
+            doubted = [(doubt.start, doubt.end) for doubt in completed.unsupported] if completed else []
+            st.html(answer_html(view.text, answer_id, numbers, doubted))
         listen(answer_id)
     for notice in completed.notices if completed else ():
         st.caption(plain_label(notice.in_(words.language), 400))
@@ -164,10 +167,13 @@ def _shown_sources(view: AnswerView) -> list[Source]:
 
 
 def source_label(source: Source, words: Wording) -> str:
-    """Title and page of a source, for a chip."""
+    """Title and page, or heading where there is no page, of a source, for a chip."""
     chunk = source.chunk.chunk
     title = plain_label(chunk.title or chunk.uri.rsplit("/", 1)[-1], 36)
-    return f"{title}, {words('sources.page', page=chunk.page)}" if chunk.page is not None else title
+    if chunk.page is not None:
+        return f"{title}, {words('sources.page', page=chunk.page)}"
+    heading = next((name for name in reversed(chunk.heading_path) if name != chunk.title), "")
+    return f"{title} › {plain_label(heading, 24)}" if heading else title
 
 
 def cost_line(completed: AnswerCompleted, words: Wording) -> str:

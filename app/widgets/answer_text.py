@@ -22,9 +22,15 @@ def answer_html(
     text: str, answer_id: str = "", cited: Sequence[int] = (), doubted: Sequence[tuple[int, int]] = ()
 ) -> str:
     """HTML of an answer. Numbers in `cited` become chips; spans in `doubted` (offsets in `text`) are underlined."""
-    marked = _mark(text, doubted)
-    rendered = str(_parser().render(marked, {"answer": answer_id, "cited": frozenset(cited)}))
+    rendered = str(_parser().render(_mark(text, doubted), _environment(answer_id, cited)))
     rendered = rendered.replace(_OPEN, '<span class="ff-doubted">').replace(_CLOSE, "</span>")
+    return f'<div class="ff-answer">{rendered}</div>'
+
+
+def quoted_html(text: str, answer_id: str = "", cited: Sequence[int] = ()) -> str:
+    """HTML of sentences taken from documents: their Markdown signs are text, and signs of headings are left out."""
+    plain = re.sub(r"(?m)^#{1,6} ", "", text)
+    rendered = str(_plain_parser().render(plain, _environment(answer_id, cited)))
     return f'<div class="ff-answer">{rendered}</div>'
 
 
@@ -43,6 +49,10 @@ def plain_label(text: str, longest: int = 60) -> str:
     return re.sub(r"([\\`*_{}\[\]()<>#+!|~$:-])", r"\\\1", line)
 
 
+def _environment(answer_id: str, cited: Sequence[int]) -> dict[str, Any]:
+    return {"answer": answer_id, "cited": frozenset(cited)}
+
+
 def _mark(text: str, doubted: Sequence[tuple[int, int]]) -> str:
     text = _PRIVATE.sub("\ufffd", text)
     for start, end in sorted(doubted, reverse=True):
@@ -59,6 +69,13 @@ def _parser() -> MarkdownIt:
     )
     for name, rule in (("link_open", _nothing), ("link_close", _nothing), ("image", _alt), ("text", _text)):
         parser.add_render_rule(name, rule)
+    return parser
+
+
+@cache
+def _plain_parser() -> MarkdownIt:
+    parser = MarkdownIt("zero", {"html": False, "breaks": True}).enable("newline")
+    parser.add_render_rule("text", _text)
     return parser
 
 

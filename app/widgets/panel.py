@@ -17,6 +17,8 @@ from core.types import Chunk
 from orchestrator.events import ContextAssembled, PromptSpan, Source
 
 CONTEXT_CHARACTERS = 700
+# Beside the chat, not over it, on a screen of 1400 pixels.
+PANEL_PIXELS = 560
 ORIGINS = ("template", "system", "history", "source", "tool", "question")
 
 
@@ -40,7 +42,7 @@ def draw_open_panel() -> None:
 
 
 def _dialog(title: str, draw: Callable[[], None]) -> None:
-    st.dialog(title, width="medium", position="right", on_dismiss=session.close_panel)(draw)()
+    st.dialog(title, width=PANEL_PIXELS, position="right", on_dismiss=session.close_panel)(draw)()
 
 
 def _source(source: Source, view: AnswerView, words: Wording) -> None:
@@ -53,9 +55,10 @@ def _source(source: Source, view: AnswerView, words: Wording) -> None:
         st.caption(" › ".join(where))
     start, end = _marked_span(source, view)
     _passage(chunk, start, end, words)
-    reason = source.reason.in_(words.language)
-    status = words("sources.used" if source.used else "sources.not_used")
-    st.caption(status + (f" {plain_label(reason, 200)}" if reason else ""))
+    if source.used:
+        st.caption(words("sources.used"))
+    else:
+        st.caption(f"{words('sources.not_used')} {plain_label(source.reason.in_(words.language), 200)}")
     st.caption(plain_label(chunk.uri, 200))
 
 

@@ -1,0 +1,205 @@
+"""Takes the pictures in docs/images from the running application, with its real models and its sample collection.
+
+    python docs/screenshots.py [--only chat,documents] [--to FOLDER]
+
+Needs Chromium (CHROMIUM names it where it is not found) and the package playwright.
+"""
+
+import argparse
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from app.wording import Wording
+from core.language import Language
+from ingest.samples import suggested_questions
+
+IMAGES = Path(__file__).resolve().parent / "images"
+ROOT = IMAGES.parent.parent
+LOCALES: dict[Language, str] = {"en": "en-US", "zh": "zh-CN"}
+# A busy machine may take minutes to load the models; waiting costs nothing when it does not.
+PATIENCE_MS = 240_000
+CHROMIUM_FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a picture is taken; `suffix` goes into the file's name."""
+
+    suffix: str = ""
+    width: int = 1400
+    height: int = 900
+    dark: bool = False
+
+
+LOOKS = (Look(), Look(".dark", dark=True), Look(".phone", 400, 860))
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A picture: its name and how to come to what it shows."""
+
+    name: str
+    go: Callable[[Page, Wording], None]
+
+
+def chat(page: Page, words: Wording) -> None:
+    """The first answer, with its receipt and its sources."""
+    question = next(each for each in suggested_questions() if (each.language, each.mode) == (words.language, "rag"))
+    open_start(page, words)
+    page.locator(".st-key-welcome_questions button").first.click()
+    expect(page.locator(".ff-question")).to_have_text(question.text)
+    page.get_by_role("button", name=words("answer.again")).wait_for()
+
+
+def welcome(page: Page, words: Wording) -> None:
+    """The empty conversation."""
+    open_start(page, words)
+
+
+def source(page: Page, words: Wording) -> None:
+    """The passage behind the first citation."""
+    chat(page, words)
+    page.locator(".ff-cite").first.click()
+    page.get_by_role("dialog").locator(".ff-passage, img").first.wait_for()
+
+
+def prompt(page: Page, words: Wording) -> None:
+    """What the model read."""
+    chat(page, words)
+    page.get_by_role("button", name=words("prompt.open")).click()
+    page.get_by_role("dialog").locator(".ff-prompt").wait_for()
+
+
+def documents(page: Page, words: Wording) -> None:
+    """The ledger of the sample collection."""
+    open_page(page, "documents")
+    page.get_by_role("tab", name=words("documents.tab_files")).wait_for()
+    page.locator("[data-testid=stDataFrame]").wait_for()
+
+
+def search(page: Page, words: Wording) -> None:
+    """The search tab."""
+    documents(page, words)
+    page.get_by_role("tab", name=words("documents.tab_search")).click()
+    field = page.get_by_role("textbox", name=words("retrieval.query"))
+    field.fill(next(each.text for each in suggested_questions() if each.language == words.language))
+    field.press("Enter")
+    page.locator("[data-testid=stText]").first.wait_for()
+
+
+def models(page: Page, words: Wording) -> None:
+    """The model and the settings."""
+    open_page(page, "models")
+    page.get_by_text(words("models.quantisation")).wait_for()
+
+
+SHOTS = tuple(Shot(go.__name__, go) for go in (welcome, chat, source, prompt, documents, search, models))
+
+
+def open_page(page: Page, path: str) -> None:
+    """Go to a page of the application and wait for its title."""
+    page.goto(f"http://127.0.0.1:{port_of(page)}/{path}")
+    page.locator("h1").wait_for()
+
+
+def open_start(page: Page, words: Wording) -> None:
+    """The welcome, once the model is there: a picture that says "loading" would be true for a moment only."""
+    page.goto(f"http://127.0.0.1:{port_of(page)}/")
+    page.get_by_role("heading", name=words("welcome.title")).wait_for()
+    page.get_by_text(words("model.local")).first.wait_for(state="attached")
+
+
+def port_of(page: Page) -> str:
+    """The port of the application that this page was opened on."""
+    return page.url.split("/")[2].rsplit(":", 1)[1]
+
+
+@contextmanager
+def running_application(home: Path) -> Iterator[str]:
+    """Start the application on a free port with a data folder of its own; yield its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {**os.environ, "FOURFOLD_HOME": str(home)}
+    command = [sys.executable, "-m", "app", "--port", str(port), "--no-browser"]
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
+    try:
+        _await_port(port)
+        yield f"http://127.0.0.1:{port}/"
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _await_port(port: int) -> None:
+    until = time.monotonic() + PATIENCE_MS / 1000
+    while time.monotonic() < until:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.2)
+    raise TimeoutError(f"nothing listens on port {port}")
+
+
+def take(browser: Browser, address: str, shot: Shot, language: Language, look: Look) -> bytes:
+    """One picture, in a fresh browser context."""
+    context = browser.new_context(
+        viewport={"width": look.width, "height": look.height},
+        color_scheme="dark" if look.dark else "light",
+        locale=LOCALES[language],
+        reduced_motion="reduce",
+    )
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    page.goto(address)
+    shot.go(page, Wording(language))
+    # Streamlit fades elements in.
+    page.wait_for_timeout(1500)
+    picture = page.screenshot()
+    context.close()
+    return picture
+
+
+def main() -> None:
+    """Take the pictures that are asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="", help="names of pictures, separated by commas")
+    parser.add_argument("--looks", type=int, default=1, help="1: light; 2: and dark; 3: and phone")
+    parser.add_argument("--to", type=Path, default=IMAGES, help="folder of the pictures")
+    options = parser.parse_args()
+    wanted = [shot for shot in SHOTS if not options.only or shot.name in options.only.split(",")]
+    options.to.mkdir(parents=True, exist_ok=True)
+    executable = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    with tempfile.TemporaryDirectory() as home, running_application(Path(home)) as address, sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=executable, args=CHROMIUM_FLAGS)
+        for language in LOCALES:
+            for shot in wanted:
+                for look in LOOKS[: options.looks]:
+                    name = shot.name + (".zh" if language == "zh" else "") + look.suffix + ".png"
+                    (options.to / name).write_bytes(take(browser, address, shot, language, look))
+                    sys.stdout.write(f"{name}\n")
+                    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
