@@ -1,26 +1,37 @@
-"""`python -m training`: train, resume, list, show, delete, import, exam, prompts, cancel."""
+"""`python -m training`: train, jobs, resume, cancel; list, show, delete, import; exam, prompts, labels."""
 
 import argparse
+import os
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, replace
+from itertools import islice
 from pathlib import Path
 
 from core.config import Settings, load_settings
 from core.errors import FourfoldError
 from core.language import Bilingual
+from core.types import Chunk, Scope
+from inference.runtime import open_engine
+from retrieval.embedder import open_embedder
+from retrieval.library import Library
 from training.adapters import AdapterLibrary
 from training.checks import PreparedData, prepare
 from training.dataset import LoadedData, load_data
 from training.estimate import default_threads, estimate, refuse_too_large
+from training.exam import hold_exam
+from training.examples import Example, write_examples
 from training.gguf_model import GgufModel, base_path, check_trainable, read_model
 from training.jobs import ENDED, Job, JobBoard
+from training.labels import from_documents, from_teacher, is_supported
 from training.lora import load_tokenizer
 from training.packing import make_packs
 from training.peft_import import import_peft
+from training.prompt_search import search
 from training.recipe import TrainingRecipe
 from training.rendering import ChatFormat, Piece
-from training.runner import JobRunner, describe_status
+from training.runner import JobRunner, describe_status, exam_contestants
 
 SHOWN = 5
 SHOWN_CHARACTERS = 700
@@ -85,9 +96,31 @@ def _add_library_commands(commands: "argparse._SubParsersAction[argparse.Argumen
         one.add_argument("name")
     imported = commands.add_parser("import", help="take in a LoRA adapter: a GGUF file or a peft folder")
     imported.set_defaults(run=_import)
+    _add_comparing_commands(commands)
     imported.add_argument("path", type=Path)
     imported.add_argument("--name", required=True)
     imported.add_argument("--base", default="")
+
+
+def _add_comparing_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    for name, run, text in (
+        ("exam", _exam, "base, cheap alternatives and an adapter on the exam part of a file"),
+        ("prompts", _prompts, "search the best prompt for a task, no training"),
+    ):
+        one = commands.add_parser(name, help=text)
+        one.set_defaults(run=run)
+        one.add_argument("--data", type=Path, required=True)
+        one.add_argument("--base", default="")
+        one.add_argument("--limit", type=int, default=60, help="rows of the exam")
+        one.add_argument("--adapter", default="", help="an adapter to examine" if name == "exam" else argparse.SUPPRESS)
+    labels = commands.add_parser("labels", help="make labelled rows from a collection's documents or with a teacher")
+    labels.set_defaults(run=_labels)
+    labels.add_argument("--out", type=Path, required=True)
+    labels.add_argument("--collection", default="", help="questions with passages and cited answers (RAFT)")
+    labels.add_argument("--teacher", default="", help="a larger GGUF that answers the questions of --data")
+    labels.add_argument("--data", type=Path, help="questions for the teacher, in any of the known forms")
+    labels.add_argument("--limit", type=int, default=300)
+    labels.add_argument("--check", action="store_true", help="keep what loses its answer without its passage (slow)")
 
 
 def _train(options: argparse.Namespace, settings: Settings) -> int:
@@ -168,6 +201,9 @@ def job_name(options: argparse.Namespace, job: Job) -> str:
 
 
 def _run_job(options: argparse.Namespace, settings: Settings) -> int:
+    if hasattr(os, "setpriority"):
+        # Training yields to the model that answers, and to everything else.
+        os.setpriority(os.PRIO_PROCESS, 0, max(10, os.getpriority(os.PRIO_PROCESS, 0)))
     return 0 if JobRunner(settings, Job(Path(options.job))).run() else 1
 
 
@@ -190,6 +226,87 @@ def _resume(options: argparse.Namespace, settings: Settings) -> int:
 
 def _cancel(options: argparse.Namespace, settings: Settings) -> None:
     JobBoard(settings).get(options.job).cancel()
+
+
+def _exam(options: argparse.Namespace, settings: Settings) -> None:
+    if options.adapter:
+        AdapterLibrary(settings).get(options.adapter)
+    prepared = _split_whole(options.data)
+    rows = prepared.exam[: options.limit]
+    engine = open_engine(settings)
+    try:
+        contestants = exam_contestants(engine, settings, prepared.train, rows, options.adapter)
+        report = hold_exam(contestants, rows, sorted({row.label for row in prepared.train if row.label}))
+    finally:
+        engine.close()
+    for result in report.results:
+        print(f"{result.title.in_(options.language):40} {report.metric} {result.score}")
+    if options.adapter:
+        print(report.advice.in_(options.language))
+
+
+def _prompts(options: argparse.Namespace, settings: Settings) -> None:
+    prepared = _split_whole(options.data)
+    engine = open_engine(settings)
+    try:
+        report = search(
+            engine,
+            prepared.train,
+            prepared.held_out,
+            prepared.exam[: options.limit],
+            on_round=lambda count, rows: print(f"{count} prompts on {rows} rows", flush=True),
+        )
+    finally:
+        engine.close()
+    for one in report.ranking:
+        print(f"{one.variant.name:32} {one.score}")
+    print(f"held out: plain prompt {report.plain} -> {report.winner.name}: {report.best}")
+
+
+def _split_whole(path: Path) -> PreparedData:
+    """The parts of a file as training would cut them, lengths aside."""
+    plain = TrainingRecipe()
+    return prepare(load_data(path), lambda example: 1, plain.max_tokens, plain.held_out_share, plain.seed)
+
+
+def _labels(options: argparse.Namespace, settings: Settings) -> int:
+    if bool(options.collection) == bool(options.teacher and options.data):
+        print("Give --collection, or --teacher with --data.", file=sys.stderr)
+        return 2
+    made = _from_collection(options, settings) if options.collection else _from_teacher(options, settings)
+    written = list(islice(made, options.limit))
+    write_examples(options.out, written)
+    print(f"{options.out}: {len(written)}")
+    return 0
+
+
+def _from_collection(options: argparse.Namespace, settings: Settings) -> Iterator[Example]:
+    library = Library(settings, open_embedder(settings))
+    searcher = library.searcher()
+    scope = Scope(options.collection)
+
+    def near(question: str) -> list[Chunk]:
+        return [found.chunk for found in searcher.retrieve(question, scope, settings.top_k).chunks]
+
+    with library.reader(options.collection) as store:
+        made = from_documents([chunk for _number, chunk in store.iter_chunks()], near)
+        if not options.check:
+            yield from made
+            return
+        engine = open_engine(settings)
+        try:
+            yield from (example for example in made if is_supported(engine, example))
+        finally:
+            engine.close()
+
+
+def _from_teacher(options: argparse.Namespace, settings: Settings) -> Iterator[Example]:
+    questions = load_data(options.data).examples
+    teacher = open_engine(settings.model_copy(update={"model": options.teacher}))
+    try:
+        yield from from_teacher(teacher, (example.prompt for example in questions), settings.max_tokens)
+    finally:
+        teacher.close()
 
 
 def _list(_options: argparse.Namespace, settings: Settings) -> None:

@@ -1,6 +1,7 @@
 """Labels where there are few: from corrections, from the documents themselves, from a larger model as a teacher."""
 
 import random
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ MOST_DISTRACTORS = 3
 REFUSAL_SHARE = 0.15
 # An answer that loses less than this (nats in all) without its passage was not taken from it.
 LEAST_SUPPORT = 2.0
+CITATION = re.compile(r"\s*\[\d{1,3}\]")
 
 
 @dataclass(frozen=True)
@@ -63,12 +65,18 @@ def _example(question: str, answer: str, chunk: Chunk, others: Sequence[Chunk], 
     return Example((*grounded_messages(question, passages, language), Message("assistant", reply)))
 
 
-def supported(engine: ChatEngine, question: str, answer: str, passage: NumberedPassage) -> float:
-    """How many nats the answer loses when its passage is left out; below `LEAST_SUPPORT` the example is a bad one."""
-    language = language_of(question)
-    with_it = engine.render(grounded_messages(question, (passage,), language))
-    without = engine.render(grounded_messages(question, (), language))
-    return sum(engine.log_probabilities(with_it, answer)) - sum(engine.log_probabilities(without, answer))
+def support(engine: ChatEngine, example: Example) -> float:
+    """How many nats the answer of a grounded example loses when all its passages are left out."""
+    answer = CITATION.sub("", example.answer)
+    question = example.question.rsplit("\n\n", 1)[-1]
+    with_them = engine.render(example.prompt)
+    without = engine.render((example.messages[0], Message("user", question)))
+    return sum(engine.log_probabilities(with_them, answer)) - sum(engine.log_probabilities(without, answer))
+
+
+def is_supported(engine: ChatEngine, example: Example) -> bool:
+    """Whether a grounded example is a good one: a refusal, or an answer that needs its passages."""
+    return example.answer in (REFUSAL.en, REFUSAL.zh) or support(engine, example) >= LEAST_SUPPORT
 
 
 def from_teacher(
