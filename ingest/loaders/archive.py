@@ -15,7 +15,7 @@ from core.types import Page
 from ingest import reasons
 from ingest.loaders.containers import MAX_ENTRIES, MAX_TOTAL_BYTES, Container
 from ingest.loaders.mail import read_attachment
-from ingest.loaders.registry import KNOWN_SUFFIXES
+from ingest.loaders.registry import KIND_OF_SUFFIX, KNOWN_SUFFIXES
 from ingest.types import Parsed, Source
 
 _OPENERS: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
@@ -28,6 +28,9 @@ def load_archive(source: Source) -> Parsed:
     pages: list[Page] = []
     warnings: list[Bilingual] = []
     for name, data in _entries(source):
+        if KIND_OF_SUFFIX.get(name.rpartition(".")[2].lower()) == "picture":
+            # Pictures in an archive are seldom pages of text, and hundreds of them would eat the time for the rest.
+            continue
         if _is_nested(name) and source.depth >= 1:
             warnings.append(Bilingual(f"{name}: an archive in an archive is not opened", f"{name}：不打开嵌套的压缩包"))
             continue

@@ -29,6 +29,7 @@ _SUPERSETS = {
 _DECLARED = re.compile(rb"""(?:charset|encoding)\s*=\s*["']?\s*([A-Za-z0-9_:.\-]+)""", re.IGNORECASE)
 _ISO_2022 = ((b"\x1b$)C", "iso2022_kr"), (b"\x1b$B", "iso2022_jp_2"), (b"\x1b$@", "iso2022_jp_2"))
 SAMPLE_BYTES = 64 * 1024
+_SHORT = 200
 _WESTERN = frozenset("äöüßÄÖÜéèêëàâçîïôùûúíóáñÑÉÈÀÇåÅæÆøØìòãõ€£§°«»–—‘’“”„…·²³½©®\xa0")
 
 
@@ -130,7 +131,7 @@ def _guess(data: bytes) -> Decoded:
     sample = data[:SAMPLE_BYTES]
     best = from_bytes(sample).best()
     encoding = _canonical(best.encoding) if best is not None else ""
-    if _mostly_common_hanzi(sample):
+    if len(sample) < _SHORT and _mostly_common_hanzi(sample):
         encoding = "gb18030"
     elif encoding in ("", "cp1250", "cp1257", "cp1254") and _only_western_letters(sample):
         encoding = "cp1252"

@@ -150,7 +150,9 @@ def _filename(part: Message) -> str:
 
 def _header(message: Message, name: str) -> str:
     try:
-        return _decoded(str(message.get(name, "")))
+        # The raw value: `get` replaces bytes that break the rules before we can guess their encoding.
+        values = (value for key, value in message.raw_items() if key.lower() == name.lower())
+        return _decoded(str(next(values, "")))
     except _CANNOT_READ:
         return ""
 

@@ -17,6 +17,8 @@ MAX_PICTURES = 20
 _PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp")
 # Icons and rulers are pictures too, but not of text.
 _SMALLEST = 2_000
+# Less than this is a speck, not a text.
+_FEWEST_SIGNS = 4
 
 
 @functools.cache
@@ -69,4 +71,5 @@ def _without_noise(text: str) -> str:
     """Drop lines without a single word of two letters: they are specks read as signs."""
     lines = (line.strip() for line in text.replace("\f", "\n").splitlines())
     kept = [line for line in lines if not line or sum(char.isalnum() for char in line) >= 2]
-    return "\n".join(kept).strip()
+    found = "\n".join(kept).strip()
+    return found if sum(char.isalnum() for char in found) >= _FEWEST_SIGNS else ""

@@ -23,7 +23,7 @@ def load_outlook(source: Source) -> Parsed:
     """The message is page 1; attachments follow with their own pages."""
     with opened(source) as container:
         fields = _fields(container)
-        body = _body(container, source.name)
+        body = _body(container)
         pages = [Page("\n\n".join(filter(None, (mail_head(fields), body))), 1, fields["Subject"])]
         warnings: list[Bilingual] = []
         for name, data in _attachments(container):
@@ -48,7 +48,7 @@ def _fields(container: Any) -> dict[str, str]:
     }
 
 
-def _body(container: Any, name: str) -> str:
+def _body(container: Any) -> str:
     """Plain text where there is some, else HTML, else RTF."""
     plain = _string(container, _BODY)
     if plain.strip():
@@ -57,7 +57,7 @@ def _body(container: Any, name: str) -> str:
     if html:
         return html_to_markdown(decode(html))[1]
     packed = read_stream(container, f"__substg1.0_{_RTF}0102")
-    return rtf_text(decompress(packed).decode("latin-1"), name) if packed else ""
+    return rtf_text(decompress(packed).decode("latin-1")) if packed else ""
 
 
 def _attachments(container: Any) -> list[tuple[str, bytes]]:

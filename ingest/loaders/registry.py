@@ -85,10 +85,10 @@ def kind_of(source: Source) -> str:
     data, suffix = source.data, source.suffix
     if _PDF in data[:1024]:
         return "pdf"
-    if data.startswith(_ZIP) or (suffix in _BINARY_SUFFIXES and _ZIP in data[: 1 << 20]):
-        return _kind_of_zip(source)
     if data.startswith(_OLE):
         return _kind_of_ole(source)
+    if data.startswith(_ZIP) or (suffix in _BINARY_SUFFIXES and _ZIP in data[: 1 << 20]):
+        return _kind_of_zip(source)
     by_bytes = _kind_by_first_bytes(source)
     if by_bytes:
         return by_bytes
@@ -143,7 +143,7 @@ def _zip_names(data: bytes) -> set[str]:
 def _kind_of_ole(source: Source) -> str:
     from ingest.loaders.compound import stream_names
 
-    names = stream_names(source)
+    names = {name.lower() for name in stream_names(source)}
     marks = (
         ("EncryptedPackage", "office_encrypted"),
         ("WordDocument", "doc"),
@@ -154,7 +154,7 @@ def _kind_of_ole(source: Source) -> str:
         ("__properties_version1.0", "outlook"),
     )
     for mark, kind in marks:
-        if mark in names:
+        if mark.lower() in names:
             return kind
     if source.suffix in ("doc", "xls", "ppt", "msg"):
         raise reasons.damaged(source.name, "its main stream is missing")

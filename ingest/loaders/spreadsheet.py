@@ -2,6 +2,7 @@
 
 import datetime
 import io
+import zipfile
 from typing import Any
 
 from python_calamine import CalamineError, CalamineWorkbook, PasswordError, ZipError
@@ -19,6 +20,7 @@ from ingest.types import Cell, Parsed, Source, Table
 MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 _DAY = datetime.timedelta(days=1)
 _SPARSE = 20
+_OLE_MARK = b"\xd0\xcf\x11\xe0"
 
 
 def load_spreadsheet(source: Source) -> Parsed:
@@ -46,10 +48,9 @@ def load_spreadsheet(source: Source) -> Parsed:
 
 def _open(source: Source) -> Any:
     """The workbook; None where it is encrypted."""
-    if source.data.startswith(b"PK"):
-        _check_container(source)
+    data = _checked(source)
     try:
-        return CalamineWorkbook.from_filelike(io.BytesIO(source.data))
+        return CalamineWorkbook.from_filelike(io.BytesIO(data))
     except PasswordError:
         return None
     except (CalamineError, ZipError, OSError, ValueError) as error:
@@ -58,12 +59,22 @@ def _open(source: Source) -> Any:
         raise reasons.damaged(source.name, str(error)) from error
 
 
-def _check_container(source: Source) -> None:
-    """The reader unpacks without limits of its own, so every entry is counted before it may."""
+def _checked(source: Source) -> bytes:
+    """The bytes for the reader, which unpacks without limits of its own: every entry is counted before it may.
+
+    A container whose directory is broken is packed anew from the entries that were found.
+    """
+    if source.data.startswith(_OLE_MARK):
+        return source.data
     container = Container(source)
-    for name in container.names:
-        if name.endswith((".xml", ".bin", ".rels")):
-            container.read(name)
+    entries = {name: container.read(name) for name in container.names if name.endswith((".xml", ".bin", ".rels"))}
+    if not container.is_salvaged:
+        return source.data
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name, content in entries.items():
+            archive.writestr(name, content)
+    return packed.getvalue()
 
 
 def _rows(workbook: Any, place: int) -> list[list[Cell]] | None:

@@ -1,6 +1,7 @@
 """JSON, JSON lines and XML: what a person would read in them, with the names of the fields."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from ingest.loaders.html import load_html
 from ingest.loaders.tables import as_table
 from ingest.types import Cell, Parsed, Source, Table
 
+_DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
 _MAX_DEPTH = 60
 _FEWEST_ROWS = 2
 
@@ -36,10 +38,9 @@ def load_json(source: Source) -> Parsed:
 
 def load_xml(source: Source) -> Parsed:
     """Every element that holds text, as `name: text`; XHTML is read as HTML."""
-    root = parse_xml(source.data)
     decoded = decode(source.data)
-    if root is None:
-        root = parse_xml(decoded.text.encode("utf-8"))
+    # Decoded by us: the parser knows few of the encodings that files declare, and believes every declaration.
+    root = parse_xml(_DECLARATION.sub("", decoded.text, count=1).encode("utf-8", "replace"))
     if root is None:
         raise reasons.damaged(source.name, "no XML")
     if local_name(root).lower() == "html":
