@@ -57,6 +57,7 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(8501, ge=1, le=65535)
     api_port: int = Field(8765, ge=1, le=65535)
+    api_token: str = Field("", repr=False, description="API key of the HTTP API; empty: a new one at each start")
 
     eval_data: Path = Path("../shared/data")
 

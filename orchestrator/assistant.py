@@ -5,7 +5,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 
-from core.errors import CollectionNotFoundError, FourfoldError
+from core.errors import CollectionNotFoundError, FourfoldError, ModelBusyError
 from core.types import ConcreteMode, Question, Retrieval
 from inference.protocol import ChatEngine
 from orchestrator.events import AnswerCompleted, AnswerEvent, AnswerFailed, QueryRewritten, RouteChosen, TextDelta
@@ -55,7 +55,8 @@ class Assistant:
                     partial += event.text if isinstance(event, TextDelta) else ""
                     yield _named(event)
         except FourfoldError as error:
-            yield AnswerFailed(error.message, partial)
+            retry = error.retry_after_seconds if isinstance(error, ModelBusyError) else None
+            yield AnswerFailed(error.message, partial, retry)
 
     def close(self) -> None:
         """Give the model's memory back."""

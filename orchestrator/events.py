@@ -183,10 +183,14 @@ class AnswerCompleted:
 
 @dataclass(frozen=True)
 class AnswerFailed:
-    """The end of an answer that could not be given; `partial` keeps what was written."""
+    """The end of an answer that could not be given; `partial` keeps what was written.
+
+    `retry_after_seconds` is set where the model was busy and the same question may be asked again.
+    """
 
     message: Bilingual
     partial: str = ""
+    retry_after_seconds: float | None = None
 
 
 AnswerEvent = (
