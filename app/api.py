@@ -1,0 +1,208 @@
+"""The HTTP API in OpenAI's form: `/v1/chat/completions`, `/v1/embeddings`, `/v1/models`, on this machine only.
+
+The models are the four modes and `auto`. Where the client brings tools, a JSON schema or a grammar, the model answers
+alone. Citations come in the extra field `fourfold`: of the answer, or of the last chunk of a stream.
+"""
+
+import base64
+import json
+import secrets
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any, TypeVar
+
+import anyio
+import anyio.to_thread
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+
+from app.api_answers import Answers, Delta, End, Failure, OpenAiForm, Part
+from app.api_gate import LOOPBACK, Gate
+from app.api_schema import EMBEDDING_MODEL, MODES, ChatRequest, EmbeddingRequest
+from core.config import Settings
+from core.errors import FourfoldError, SettingError
+from core.language import Bilingual
+from core.types import SamplingSettings
+from inference.protocol import ChatEngine
+from orchestrator.assistant import Assistant
+from retrieval.protocol import Embedder
+
+T = TypeVar("T")
+
+# More than the engine's queue holds: who finds it full gets a 429, not a wait for a thread.
+THREADS = 256
+MOST_TEXTS = 2048
+
+
+def create_api(assistant: Assistant, engine: ChatEngine, embedder: Embedder, token: str, settings: Settings) -> FastAPI:
+    """The application. Every request needs `Authorization: Bearer <token>` and a Host of this machine."""
+    sampling = SamplingSettings(temperature=settings.temperature, seed=settings.seed, max_tokens=settings.max_tokens)
+    answers = Answers(assistant, engine, sampling)
+    api = FastAPI(title="Fourfold", docs_url=None, redoc_url=None, openapi_url=None)
+    api.add_middleware(Gate, token=token, hosts=(*LOOPBACK, settings.host))
+    limiter = anyio.CapacityLimiter(THREADS)
+
+    @api.get("/v1/models")
+    def models() -> dict[str, Any]:
+        names = [*MODES, EMBEDDING_MODEL]
+        listed = [{"id": name, "object": "model", "created": 0, "owned_by": "fourfold"} for name in names]
+        return {"object": "list", "data": listed}
+
+    @api.post("/v1/chat/completions")
+    async def chat(body: ChatRequest, request: Request) -> Response:
+        if body.model not in MODES:
+            return _error(404, "model_not_found", f"There is no model {body.model!r}; there are {', '.join(MODES)}.")
+        cancelled = threading.Event()
+        parts = answers.parts(body, cancelled.is_set)
+        if body.stream:
+            return await _streamed(body, parts, cancelled, request, limiter)
+        return await _whole(body, parts, cancelled, request, limiter)
+
+    @api.post("/v1/embeddings")
+    async def embeddings(body: EmbeddingRequest) -> Response:
+        if len(body.texts) > MOST_TEXTS:
+            return _error(400, "too_many_texts", f"At most {MOST_TEXTS} texts in one request.")
+        return await anyio.to_thread.run_sync(lambda: _embeddings(embedder, body), limiter=limiter)
+
+    return api
+
+
+def serve(settings: Settings) -> None:
+    """Serve until interrupted. Without the setting `api_token` a new token is made and printed at each start."""
+    import uvicorn
+
+    from orchestrator.build import build_assistant
+    from retrieval.embedder import open_embedder
+    from retrieval.library import Library
+
+    if settings.host not in ("127.0.0.1", "localhost", "::1") and not settings.api_token:
+        raise SettingError(
+            Bilingual(
+                en=f"FOURFOLD_HOST is {settings.host}: for other machines set FOURFOLD_API_TOKEN first.",
+                zh=f"FOURFOLD_HOST 为 {settings.host}：若要供其他机器访问，请先设置 FOURFOLD_API_TOKEN。",
+            )
+        )
+    token = settings.api_token or secrets.token_urlsafe(24)
+    embedder = open_embedder(settings)
+    assistant = build_assistant(settings, searcher=Library(settings, embedder).searcher())
+    api = create_api(assistant, assistant.services.engine, embedder, token, settings)
+    print(f"http://{settings.host}:{settings.api_port}/v1  API key: {token}", flush=True)  # noqa: T201
+    uvicorn.run(api, host=settings.host, port=settings.api_port, log_level="warning", server_header=False)
+
+
+async def _next(parts: Iterator[Part], limiter: anyio.CapacityLimiter) -> Part | None:
+    # Abandoned where the client goes away: the event loop must not wait for a prompt to be read.
+    return await anyio.to_thread.run_sync(lambda: next(parts, None), abandon_on_cancel=True, limiter=limiter)
+
+
+async def _while_connected(request: Request, cancelled: threading.Event, work: Callable[[], Any]) -> Any:
+    """Await `work()`; set `cancelled` when the client hangs up meanwhile."""
+    result: list[Any] = []
+    async with anyio.create_task_group() as group:
+
+        async def watch() -> None:
+            while (await request.receive())["type"] != "http.disconnect":
+                continue
+            cancelled.set()
+
+        group.start_soon(watch)
+        result.append(await work())
+        group.cancel_scope.cancel()
+    return result[0]
+
+
+async def _whole(
+    body: ChatRequest,
+    parts: Iterator[Part],
+    cancelled: threading.Event,
+    request: Request,
+    limiter: anyio.CapacityLimiter,
+) -> Response:
+    async def last_part() -> Part | None:
+        return await anyio.to_thread.run_sync(lambda: _last(parts), limiter=limiter)
+
+    part = await _while_connected(request, cancelled, last_part)
+    if isinstance(part, End):
+        return JSONResponse(OpenAiForm(body.model).whole(part))
+    return _failure(part)
+
+
+async def _streamed(
+    body: ChatRequest,
+    parts: Iterator[Part],
+    cancelled: threading.Event,
+    request: Request,
+    limiter: anyio.CapacityLimiter,
+) -> Response:
+    """The first part decides between a stream and an error with a status of its own."""
+    first = await _while_connected(request, cancelled, lambda: _next(parts, limiter))
+    if not isinstance(first, Delta | End):
+        return _failure(first)
+    form = OpenAiForm(body.model)
+    include_usage = bool(body.stream_options.get("include_usage"))
+
+    async def lines() -> AsyncIterator[str]:
+        part: Part | None = first
+        sent = ""
+        try:
+            yield _line(form.chunk({"role": "assistant", "content": ""}))
+            while part is not None:
+                if isinstance(part, Delta):
+                    sent += part.text
+                    yield _line(form.chunk({"content": part.text}))
+                elif isinstance(part, End):
+                    for chunk in form.last(part, sent, include_usage):
+                        yield _line(chunk)
+                else:
+                    yield _line({"error": {"message": str(part.error), "code": part.code}})
+                part = await _next(parts, limiter)
+            yield "data: [DONE]\n\n"
+        finally:
+            cancelled.set()
+
+    return StreamingResponse(lines(), media_type="text/event-stream")
+
+
+def _last(parts: Iterator[Part]) -> Part | None:
+    last = None
+    for part in parts:
+        last = part
+    return last
+
+
+def _line(chunk: dict[str, Any]) -> str:
+    return f"data: {json.dumps(chunk, ensure_ascii=False)}\n\n"
+
+
+def _failure(part: Part | None) -> JSONResponse:
+    if not isinstance(part, Failure):
+        return _error(499, "cancelled", "The client closed the request.")
+    response = _error(part.status, part.code, str(part.error), zh=part.error.message.zh)
+    seconds = getattr(part.error, "retry_after_seconds", None)
+    if seconds is not None:
+        response.headers["Retry-After"] = str(int(seconds + 0.999))
+    return response
+
+
+def _error(status: int, code: str, message: str, **more: str) -> JSONResponse:
+    kind = "rate_limit_error" if status == 429 else "invalid_request_error" if status < 500 else "server_error"
+    return JSONResponse({"error": {"message": message, "type": kind, "code": code, **more}}, status)
+
+
+def _embeddings(embedder: Embedder, body: EmbeddingRequest) -> JSONResponse:
+    try:
+        vectors = embedder.embed_documents(body.texts)
+        tokens = sum(embedder.count_tokens(body.texts))
+    except FourfoldError as error:
+        return _error(503, "unavailable", str(error), zh=error.message.zh)
+    as_text = body.encoding_format == "base64"
+    data = [
+        {
+            "object": "embedding",
+            "index": index,
+            "embedding": base64.b64encode(row.astype("<f4").tobytes()).decode() if as_text else row.tolist(),
+        }
+        for index, row in enumerate(vectors)
+    ]
+    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+    return JSONResponse({"object": "list", "model": EMBEDDING_MODEL, "data": data, "usage": usage})
