@@ -43,7 +43,7 @@ def quality_card(document: Document, parsed: Parsed, chunks: list[Chunk], second
     characters = parsed.characters
     size = int(document.metadata.get("size", 0))
     return {
-        "status": "partial" if parsed.warnings or parsed.incomplete else "ok",
+        "status": "partial" if parsed.incomplete else "ok",
         "pages": sum(page.number is not None for page in parsed.pages) or None,
         "characters": characters,
         "bytes": size,

@@ -33,6 +33,6 @@ def read_file(path: Path, name: str, password: str = "") -> Parsed:
 
 def _nothing_found(name: str, parsed: Parsed) -> Exception:
     """An empty file, unless the loader knows why it found nothing."""
-    if parsed.incomplete:
-        return reasons.damaged(name)
-    return reasons.scanned(name, parsed.warnings[0]) if parsed.warnings else reasons.empty(name)
+    if parsed.warnings:
+        return reasons.nothing_read(name, parsed.warnings[0])
+    return reasons.damaged(name) if parsed.incomplete else reasons.empty(name)

@@ -51,6 +51,13 @@ def scanned(name: str, remedy: Bilingual) -> DocumentEmptyError:
     )
 
 
+def nothing_read(name: str, why: Bilingual) -> DocumentEmptyError:
+    """All that is in the file could not be read; `why` is the first reason found inside."""
+    return DocumentEmptyError(
+        Bilingual(en=f"{name}: nothing in it could be read. {why.en}", zh=f"{name}：其中内容均未能读取。{why.zh}")
+    )
+
+
 def too_large(name: str, what: Bilingual) -> DocumentTooLargeError:
     """A limit of size, count, time or memory was exceeded; `what` names it."""
     return DocumentTooLargeError(

@@ -48,8 +48,8 @@ class Parsed:
     """What a loader read.
 
     `structure` tells the splitter how to read the text: `markdown` (headings, pipes, fences count), `plain`
-    (sentences only) or `code` (lines). `warnings` make a file partial where they say that text was lost.
-    `garbled_pages` and `ocr_pages` are numbers of pages.
+    (sentences only) or `code` (lines). `incomplete` means that text was lost; `warnings` say
+    which, or are mere remarks. `garbled_pages` and `ocr_pages` are numbers of pages.
     """
 
     pages: tuple[Page, ...]

@@ -38,7 +38,15 @@ def load_archive(source: Source) -> Parsed:
         pages.extend(found)
         warnings.extend(told)
     named = tuple(Page(f"# {page.label}\n\n{page.text}", page.number, page.label) for page in pages)
-    return Parsed(named, "", "application/zip", "markdown", {"files": len(named)}, tuple(warnings[:_MAX_TOLD]))
+    return Parsed(
+        named,
+        "",
+        "application/zip",
+        "markdown",
+        {"files": len(named)},
+        tuple(warnings[:_MAX_TOLD]),
+        incomplete=bool(warnings),
+    )
 
 
 def load_compressed(source: Source) -> Parsed:

@@ -44,7 +44,7 @@ def load_docx(source: Source) -> Parsed:
         metadata,
         warnings,
         ocr_pages=(1,) if pictured else (),
-        incomplete=container.is_salvaged,
+        incomplete=container.is_salvaged or bool(warnings),
     )
 
 

@@ -13,6 +13,8 @@ from ingest.types import Parsed, Source
 
 _SLIDE, _SLIDE_LIST, _PERSIST = 1006, 4080, 1011
 _CHARACTERS, _BYTES = 4000, 4008
+# Instance of a list: slides 0, masters 1, notes 2.
+_OF_SLIDES = 0
 _MAX_DEPTH = 20
 _MAX_RECORDS = 500_000
 # [MS-CFB] names the storage of the converted presentation so when two versions lie in one file.
@@ -23,6 +25,7 @@ _ENCRYPTED_TOKEN = 0xF3D1C4DF
 @dataclass(frozen=True)
 class _Record:
     kind: int
+    instance: int
     depth: int
     start: int
     end: int
@@ -58,7 +61,7 @@ def _records(stream: bytes) -> Iterator[_Record]:
             count += 1
             if count > _MAX_RECORDS:
                 return
-            yield _Record(kind, depth, body, after)
+            yield _Record(kind, version >> 4, depth, body, after)
             if version & 0xF == 0xF and depth < _MAX_DEPTH:
                 pending.append((after, end, depth))
                 place, end, depth = body, after, depth + 1
@@ -67,11 +70,10 @@ def _records(stream: bytes) -> Iterator[_Record]:
 
 
 def _outline_texts(stream: bytes, records: list[_Record]) -> list[list[str]]:
-    """Titles and bodies: after each slide's persist record in the last document's first list of slides."""
-    lists = [record for record in records if record.kind == _SLIDE_LIST]
+    """Titles and bodies: after each slide's persist record, in the document that was saved last."""
+    lists = [record for record in records if record.kind == _SLIDE_LIST and record.instance == _OF_SLIDES]
     slides: list[list[str]] = []
-    # The first list of a document holds the slides, later ones masters and notes.
-    for record in _inside(records, lists[0]) if lists else ():
+    for record in _inside(records, lists[-1]) if lists else ():
         if record.kind == _PERSIST:
             slides.append([])
         elif record.kind in (_CHARACTERS, _BYTES) and slides:

@@ -37,7 +37,7 @@ def load_mail(source: Source) -> Parsed:
         warnings.extend(warning)
     metadata = {"author": _header(message, "From"), "date": _header(message, "Date")}
     kept = {key: value for key, value in metadata.items() if value}
-    return Parsed(tuple(pages), subject, "message/rfc822", "markdown", kept, tuple(warnings))
+    return Parsed(tuple(pages), subject, "message/rfc822", "markdown", kept, tuple(warnings), incomplete=bool(warnings))
 
 
 def load_mbox(source: Source) -> Parsed:
@@ -52,7 +52,15 @@ def load_mbox(source: Source) -> Parsed:
         parsed = load_mail(Source(source.name, body, source.password, source.depth))
         pages.extend(Page(page.text, len(pages) + place, page.label) for place, page in enumerate(parsed.pages, 1))
         warnings.extend(parsed.warnings)
-    return Parsed(tuple(pages), "", "application/mbox", "markdown", {"mails": len(starts)}, tuple(warnings))
+    return Parsed(
+        tuple(pages),
+        "",
+        "application/mbox",
+        "markdown",
+        {"mails": len(starts)},
+        tuple(warnings),
+        incomplete=bool(warnings),
+    )
 
 
 def read_attachment(source: Source, name: str, data: bytes, before: int) -> tuple[list[Page], list[Bilingual]]:

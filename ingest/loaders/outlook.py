@@ -32,7 +32,9 @@ def load_outlook(source: Source) -> Parsed:
             warnings.extend(told)
     metadata = {key: value for key, value in (("author", fields["From"]), ("date", fields["Date"])) if value}
     kind = "application/vnd.ms-outlook"
-    return Parsed(tuple(pages), fields["Subject"], kind, "markdown", metadata, tuple(warnings))
+    return Parsed(
+        tuple(pages), fields["Subject"], kind, "markdown", metadata, tuple(warnings), incomplete=bool(warnings)
+    )
 
 
 def _fields(container: Any) -> dict[str, str]:

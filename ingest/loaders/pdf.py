@@ -72,7 +72,7 @@ class _PdfReader:
             tuple(self._warnings()),
             garbled_pages=tuple(self._garbled),
             ocr_pages=tuple(self._recognised),
-            incomplete=bool(self._unread or self._broken or len(self._document) > count),
+            incomplete=bool(self._unread or self._broken or self._garbled or len(self._document) > count),
         )
 
     def _page(self, number: int) -> str:

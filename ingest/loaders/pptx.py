@@ -39,7 +39,7 @@ def load_pptx(source: Source) -> Parsed:
         metadata,
         warnings,
         ocr_pages=(1,) if pictured else (),
-        incomplete=container.is_salvaged,
+        incomplete=container.is_salvaged or bool(warnings),
     )
 
 
@@ -77,12 +77,22 @@ def _slide_text(container: Container, name: str) -> str:
     if root is not None:
         for shape in _shapes(root):
             _write_shape(writer, shape)
+    for target in _relations(container, name).values():
+        if "/charts/chart" in target or "/diagrams/data" in target:
+            writer.paragraph(_drawn_text(container.xml(target)))
     notes = next((target for target in _relations(container, name).values() if "/notesSlides/" in target), "")
     notes_root = container.xml(notes) if notes in container else None
     if notes_root is not None:
         for shape in _shapes(notes_root):
             _write_shape(writer, shape)
     return writer.text()
+
+
+def _drawn_text(root: Any) -> str:
+    """The words of a chart (title, series, categories) or of a diagram, each once."""
+    found = [] if root is None else [element.text or "" for element in root.iter("{*}t", "{*}v")]
+    words = dict.fromkeys(text.strip() for text in found if not text.replace(".", "").strip().isdigit())
+    return " · ".join(word for word in words if word)
 
 
 def _shapes(root: Any) -> Iterator[Any]:

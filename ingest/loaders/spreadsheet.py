@@ -3,6 +3,7 @@
 import datetime
 import io
 import zipfile
+from collections.abc import Iterator
 from typing import Any
 
 from python_calamine import CalamineError, CalamineWorkbook, PasswordError, ZipError
@@ -20,21 +21,30 @@ from ingest.types import Cell, Parsed, Source, Table
 MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 _DAY = datetime.timedelta(days=1)
 _SPARSE = 20
+_SHARED_STRING = 19  # BrtSSTItem
 _OLE_MARK = b"\xd0\xcf\x11\xe0"
 
 
 def load_spreadsheet(source: Source) -> Parsed:
     """Sheets in their order, numbered from 1 and labelled with their names; formulas give the values last computed."""
-    workbook = _open(source)
+    try:
+        workbook = _open(source)
+    except BaseException as error:
+        # The reader is written in Rust, whose panics arrive as no Exception.
+        if type(error).__name__ != "PanicException":
+            raise
+        return _strings_of_xlsb(source, str(error))
     if workbook is None:
         return load_encrypted(source)
     pages: list[Page] = []
     tables: list[Table] = []
     warnings: list[Bilingual] = []
+    lost = False
     for number, name in enumerate(workbook.sheet_names, 1):
         rows = _rows(workbook, number - 1)
         if rows is None:
             warnings.append(Bilingual(f"sheet {name!r} is damaged and was left out", f"工作表“{name}”已损坏，未读取"))
+            lost = True
             continue
         writer = MarkdownWriter()
         writer.heading(name, 2)
@@ -43,7 +53,8 @@ def load_spreadsheet(source: Source) -> Parsed:
         table = as_table(name if len(workbook.sheet_names) == 1 else f"{source.stem} {name}", rows, number)
         tables.extend([table] if table else [])
         pages.append(Page(writer.text() if any(rows) else "", number, name))
-    return _with_pictures(source, Parsed(tuple(pages), "", MEDIA_TYPE, "markdown", {}, tuple(warnings), tuple(tables)))
+    parsed = Parsed(tuple(pages), "", MEDIA_TYPE, "markdown", {}, tuple(warnings), tuple(tables), incomplete=lost)
+    return _with_pictures(source, parsed)
 
 
 def _open(source: Source) -> Any:
@@ -57,6 +68,38 @@ def _open(source: Source) -> Any:
         if "password" in str(error).lower() or "encrypt" in str(error).lower():
             return None
         raise reasons.damaged(source.name, str(error)) from error
+
+
+def _strings_of_xlsb(source: Source, reason: str) -> Parsed:
+    """The shared strings of a binary workbook that the reader cannot take: the words, without their cells."""
+    texts = list(_shared_strings(Container(source).read("xl/sharedStrings.bin")))
+    if not texts:
+        raise reasons.damaged(source.name, reason)
+    warning = Bilingual("only the words could be read, not the cells", "仅能读取其中的文字，无法读取单元格")
+    return Parsed((Page("\n".join(texts)),), "", MEDIA_TYPE, "plain", {}, (warning,), incomplete=True)
+
+
+def _shared_strings(data: bytes) -> Iterator[str]:
+    """Records of [MS-XLSB] 2.1.4: a type and a size of seven bits a byte, then the body."""
+    place = 0
+    while place + 2 < len(data):
+        kind, place = _seven_bits(data, place, 2)
+        size, place = _seven_bits(data, place, 4)
+        if kind == _SHARED_STRING:
+            length = int.from_bytes(data[place + 1 : place + 5], "little")
+            yield data[place + 5 : place + min(5 + 2 * length, size)].decode("utf-16-le", "replace")
+        place += size
+
+
+def _seven_bits(data: bytes, place: int, most: int) -> tuple[int, int]:
+    """(value, place after it)."""
+    value = 0
+    for step in range(most):
+        byte = data[place + step] if place + step < len(data) else 0
+        value |= (byte & 0x7F) << (7 * step)
+        if not byte & 0x80:
+            return value, place + step + 1
+    return value, place + most
 
 
 def _checked(source: Source) -> bytes:

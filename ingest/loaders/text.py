@@ -8,7 +8,7 @@ from ingest.loaders.encoding import Decoded, decode
 from ingest.types import Parsed, Source, Structure
 
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)\n---[ \t]*(?:\n|\Z)", re.DOTALL)
-_FIELD = re.compile(r"^(title|date|lang|language|author)\s*:\s*(.+?)\s*$", re.MULTILINE | re.IGNORECASE)
+_FIELD = re.compile(r"^(title|description|date|lang|language|author)\s*:\s*(.+?)\s*$", re.MULTILINE | re.IGNORECASE)
 _FIRST_HEADING = re.compile(r"^#{1,2}[ \t]+(.+?)[ \t]*#*$", re.MULTILINE)
 _RST_ADORNMENT = re.compile(r"^([=\-~^\"'`#*+.:_])\1{2,}$")
 _CUE_TIMES = re.compile(r"^(?:\d+:)?\d{1,2}:\d{2}[.,]\d{3}\s*-->.*$")
@@ -21,6 +21,9 @@ def load_markdown(source: Source) -> Parsed:
     """Markdown stays as it is, but for the front matter, which becomes metadata."""
     decoded = _readable(source)
     text, fields = _without_front_matter(decoded.text)
+    if not text.strip():
+        # An index page: all that it says stands in the front matter.
+        text = "\n\n".join(filter(None, (fields.get("title"), fields.get("description"))))
     first = _FIRST_HEADING.search(text)
     title = fields.pop("title", "") or (_HEADING_ANCHOR.sub("", first.group(1)) if first else "")
     return _parsed(text, decoded, "text/markdown", "markdown", title, fields)
