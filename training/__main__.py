@@ -23,7 +23,8 @@ from training.estimate import default_threads, estimate, refuse_too_large
 from training.exam import hold_exam
 from training.examples import Example, write_examples
 from training.gguf_model import GgufModel, base_path, check_trainable, read_model
-from training.jobs import ENDED, Job, JobBoard
+from training.grounded import grounded_examples
+from training.jobs import ENDED, Job, JobBoard, JobSpec
 from training.labels import from_documents, from_teacher, is_supported
 from training.lora import load_tokenizer
 from training.packing import make_packs
@@ -60,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--base", default="", help="path of a GGUF (default: the chat model of the settings)")
     one.add_argument("--limit", type=int, default=0, help="use the first N examples only")
     one.add_argument("--check", action="store_true", help="check and estimate only")
+    one.add_argument("--go-on", default="", metavar="ADAPTER", help="go on from this adapter, with its rank")
     one.add_argument("--detach", action="store_true", help="return as soon as it runs")
     _add_recipe(one)
     _add_job_commands(commands)
@@ -80,9 +82,10 @@ def _add_job_commands(commands: "argparse._SubParsersAction[argparse.ArgumentPar
         ("jobs", _jobs, "list the training jobs"),
         ("resume", _resume, "go on from the last checkpoint"),
         ("cancel", _cancel, "stop a job and remove everything of it"),
-        ("run-job", _run_job, argparse.SUPPRESS),
+        ("run-job", _run_job, ""),
     ):
-        one = commands.add_parser(name, help=text)
+        # Without a help text it is not listed: only the program itself calls it.
+        one = commands.add_parser(name, help=text) if text else commands.add_parser(name)
         one.set_defaults(run=run)
         if name != "jobs":
             one.add_argument("job")
@@ -113,6 +116,11 @@ def _add_comparing_commands(commands: "argparse._SubParsersAction[argparse.Argum
         one.add_argument("--base", default="")
         one.add_argument("--limit", type=int, default=60, help="rows of the exam")
         one.add_argument("--adapter", default="", help="an adapter to examine" if name == "exam" else argparse.SUPPRESS)
+    grounded = commands.add_parser("grounded", help="write the rows that the bundled adapter `grounded` is trained on")
+    grounded.set_defaults(run=_grounded)
+    grounded.add_argument("--qa", type=Path, required=True, help="folder with xquad_en, clapnq and pubmedqa")
+    grounded.add_argument("--out", type=Path, required=True)
+    grounded.add_argument("--seed", type=int, default=42)
     labels = commands.add_parser("labels", help="make labelled rows from a collection's documents or with a teacher")
     labels.set_defaults(run=_labels)
     labels.add_argument("--out", type=Path, required=True)
@@ -134,7 +142,9 @@ def _train(options: argparse.Namespace, settings: Settings) -> int:
     if options.check:
         return 0
     board = JobBoard(settings)
-    job = board.create(options.name, base.path, prepared, recipe, kind=data.format)
+    start = str(AdapterLibrary(settings).get(options.go_on).path) if options.go_on else ""
+    spec = JobSpec(options.name, str(base.path.absolute()), recipe, kind=data.format, start_from=start)
+    job = board.create(spec, prepared)
     print(f"job {job.id}")
     return _follow(board, job, options)
 
@@ -267,6 +277,11 @@ def _split_whole(path: Path) -> PreparedData:
     """The parts of a file as training would cut them, lengths aside."""
     plain = TrainingRecipe()
     return prepare(load_data(path), lambda example: 1, plain.max_tokens, plain.held_out_share, plain.seed)
+
+
+def _grounded(options: argparse.Namespace, _settings: Settings) -> None:
+    made = grounded_examples(options.qa, options.seed)
+    print(f"{options.out}: {len(made)} rows, sha256 {write_examples(options.out, made)}")
 
 
 def _labels(options: argparse.Namespace, settings: Settings) -> int:

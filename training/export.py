@@ -1,4 +1,4 @@
-"""An adapter as a GGUF file that llama.cpp loads onto the running base."""
+"""An adapter as a GGUF file that llama.cpp loads onto the running base, and back."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.adapters import BASE_HASH_KEY
+from inference.adapters import BASE_HASH_KEY, check_adapter
+from inference.gguf_file import read_gguf_header
 from training.gguf_model import GgufModel
 from training.lora import LoraWeights
 
@@ -56,17 +57,49 @@ def write_adapter(path: Path, weights: LoraWeights, base: GgufModel, origin: Ada
     beside.replace(path)
 
 
+def read_adapter(path: Path, base: GgufModel) -> LoraWeights:
+    """What `write_adapter` wrote, in PyTorch's order again: to go on training from it.
+
+    Raises ModelLoadError where the file does not belong to `base`.
+    """
+    from gguf import GGUFReader
+
+    header = check_adapter(path, read_gguf_header(base.path), base.sha256)
+    sides: dict[str, dict[str, NDArray[np.float32]]] = {"a": {}, "b": {}}
+    for tensor in GGUFReader(path).tensors:
+        name, _, side = tensor.name.rpartition(".lora_")
+        matrix = np.array(tensor.data, dtype=np.float32)
+        sides[side][name] = matrix if side == "a" else _for_torch(name, matrix, base)
+    rank = next(iter(sides["a"].values())).shape[0]
+    return LoraWeights(rank, float(header.metadata["adapter.lora.alpha"]), sides["a"], sides["b"])
+
+
 def permuted_rows(b: NDArray[np.float32], n_heads: int) -> NDArray[np.float32]:
     """The rows of q or k (out, r) from PyTorch's order of a head's rotary halves to llama.cpp's neighbouring pairs."""
     out, rank = b.shape
     return b.reshape(n_heads, 2, out // n_heads // 2, rank).swapaxes(1, 2).reshape(out, rank)
 
 
+def original_rows(b: NDArray[np.float32], n_heads: int) -> NDArray[np.float32]:
+    """The inverse of `permuted_rows`."""
+    out, rank = b.shape
+    return b.reshape(n_heads, out // n_heads // 2, 2, rank).swapaxes(1, 2).reshape(out, rank)
+
+
 def _for_gguf(tensor: str, b: NDArray[np.float32], base: GgufModel) -> NDArray[np.float32]:
+    heads = _permuted_heads(tensor, base)
+    return permuted_rows(b, heads) if heads else b
+
+
+def _for_torch(tensor: str, b: NDArray[np.float32], base: GgufModel) -> NDArray[np.float32]:
+    heads = _permuted_heads(tensor, base)
+    return original_rows(b, heads) if heads else b
+
+
+def _permuted_heads(tensor: str, base: GgufModel) -> int:
+    """The number of heads whose rows stand in another order in the file; 0 where none do."""
     if not base.permutes_heads:
-        return b
+        return 0
     if tensor.endswith("attn_q.weight"):
-        return permuted_rows(b, base.n_heads)
-    if tensor.endswith("attn_k.weight"):
-        return permuted_rows(b, base.n_heads_kv)
-    return b
+        return base.n_heads
+    return base.n_heads_kv if tensor.endswith("attn_k.weight") else 0

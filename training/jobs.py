@@ -40,14 +40,18 @@ THREAD_POLICY = {"OMP_WAIT_POLICY": "passive", "TOKENIZERS_PARALLELISM": "false"
 
 @dataclass(frozen=True)
 class JobSpec:
-    """What a job is to do. `base` is the path of the GGUF; `kind` names the task in the adapter's card."""
+    """What a job is to do. `base` is the path of the GGUF; `kind` names the task in the adapter's card.
+
+    `start_from` is the file of an adapter whose training goes on; empty: a new one.
+    """
 
     name: str
     base: str
     recipe: TrainingRecipe
-    data_sha256: str
+    data_sha256: str = ""
     kind: str = ""
     exam: bool = True
+    start_from: str = ""
 
 
 @dataclass(frozen=True)
@@ -162,21 +166,19 @@ class JobBoard:
             raise TrainingError(Bilingual(en=f"There is no training job {job_id!r}.", zh=f"没有训练任务 {job_id!r}。"))
         return found
 
-    def create(self, name: str, base: Path, data: PreparedData, recipe: TrainingRecipe, kind: str = "") -> Job:
+    def create(self, spec: JobSpec, data: PreparedData) -> Job:
         """Write the folder of a new job; nothing runs yet. Raises TrainingError, also where the disk is full."""
+        checked_name(spec.name)
         job = Job(self._folder / f"train-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}")
         try:
             digest = write_examples(job.folder / "data.jsonl", data.train)
             write_examples(job.folder / "held_out.jsonl", data.held_out)
             write_examples(job.folder / "exam.jsonl", data.exam)
-            spec = JobSpec(checked_name(name), str(base.absolute()), recipe, digest, kind)
-            (job.folder / "spec.json").write_text(json.dumps(asdict(spec)), encoding="utf-8")
+            row = asdict(replace(spec, data_sha256=digest))
+            (job.folder / "spec.json").write_text(json.dumps(row), encoding="utf-8")
         except OSError as error:
             job.remove()
             raise disk_error(job.folder, error) from error
-        except TrainingError:
-            job.remove()
-            raise
         job.write_status(JobStatus(started=time.time()))
         return job
 

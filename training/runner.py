@@ -19,7 +19,7 @@ from training.adapters import AdapterCard, AdapterLibrary
 from training.contestants import Contestant, adapted, base_model, few_shot, logistic_regression, nearest
 from training.exam import ExamReport, general_knowledge, hold_exam, longest_answer
 from training.examples import Example, read_examples
-from training.export import AdapterOrigin, write_adapter
+from training.export import AdapterOrigin, read_adapter, write_adapter
 from training.gguf_model import GgufModel, read_model
 from training.jobs import Job, JobSpec, JobState, JobStatus, disk_error
 from training.lora import LoraModel, LoraWeights, load_tokenizer
@@ -92,8 +92,12 @@ class JobRunner:
         rows = [chat.row(example) for example in read_examples(self._job.folder / "data.jsonl")]
         held_out = [chat.row(example) for example in read_examples(self._job.folder / "held_out.jsonl")]
         self._stop_if_cancelled()
-        model = LoraModel(base, spec.recipe)
-        run = Run(rows, held_out, spec.recipe, spec.recipe.rate_for(base.n_parameters), self._job.folder)
+        start = read_adapter(Path(spec.start_from), base) if spec.start_from else None
+        recipe = replace(spec.recipe, rank=start.rank, alpha=start.alpha) if start else spec.recipe
+        model = LoraModel(base, recipe)
+        if start:
+            model.set_weights(start)
+        run = Run(rows, held_out, recipe, recipe.rate_for(base.n_parameters), self._job.folder)
         progress = train(model, run, self._on_progress, lambda: self._job.is_cancelled)
         self._stop_if_cancelled()
         if not all(bool((matrix == matrix).all()) for matrix in model.weights().b.values()):
