@@ -12,7 +12,9 @@ from core.errors import FourfoldError
 # Each is a module of this package with `add_arguments(parser)` and `run(options, settings) -> dict`.
 COMMANDS = {
     "answers": "the assistant's answers to a set of questions",
+    "benchmark": "how fast are the parts?",
     "classification": "a labelling task by every way there is, an adapter among them",
+    "files": "odd real documents: does every one end well?",
     "grounding": "reading alone: the right passage given, by itself or among distractors",
     "retrieval": "are the right passages found?",
     "routing": "is the right mode chosen?",

@@ -59,6 +59,12 @@ class ParserChild:
             self.close()
             raise reasons.crashed(name) from None
 
+    def outcome(self, path: Path, name: str, passwords: tuple[str, ...] = ()) -> "Outcome":
+        """Parse one file, with each password in turn where it wants one; a failure is part of the outcome."""
+        started = time.perf_counter()
+        parsed, error = _with_passwords(self, path, name, passwords)
+        return Outcome(parsed, error, time.perf_counter() - started, self.peak_bytes)
+
     def close(self) -> None:
         """End the process and all that it started."""
         if self._process is not None:
@@ -135,10 +141,8 @@ class ParserPool:
     def _one(self, path: Path, name: str, passwords: tuple[str, ...]) -> "Outcome":
         with self._lock:
             child = self._idle.pop()
-        started = time.perf_counter()
         try:
-            parsed, error = _with_passwords(child, path, name, passwords)
-            return Outcome(parsed, error, time.perf_counter() - started, child.peak_bytes)
+            return child.outcome(path, name, passwords)
         finally:
             with self._lock:
                 self._idle.append(child)
