@@ -8,7 +8,7 @@ import numpy as np
 
 from core.config import Settings
 from core.language import Bilingual
-from core.types import Scope
+from core.types import Scope, ToolCall
 from inference.protocol import ChatEngine
 from retrieval.protocol import Embedder, Searcher
 from tools.base import ToolEntry, ToolProblem
@@ -19,7 +19,8 @@ from tools.executor import ToolExecutor
 from tools.isolation import Limits
 from tools.mcp import load_servers
 from tools.model_internals import model_tools
-from tools.tables import TablesOf, table_tools
+from tools.shortcuts import direct_call
+from tools.tables import ASK_TABLES, TablesOf, can_answer, table_tools
 from tools.user_tools import LoadedTools, load_folder, load_target
 
 MOST_OFFERED = 8
@@ -80,7 +81,20 @@ class ToolRegistry:
         return tuple(entry for entry in self.all(scope) if not wanted or entry.name in wanted)
 
     def fitting(self, question: str, entries: Sequence[ToolEntry], limit: int = MOST_OFFERED) -> tuple[ToolEntry, ...]:
-        """The at most `limit` tools whose descriptions are nearest to the question, best first."""
+        """The at most `limit` tools that fit the question: one that its words name, then the nearest descriptions."""
+        named = direct_call(question, [entry.name for entry in entries])
+        first = [entry for entry in entries if named and entry.name == named.name]
+        rest = [entry for entry in entries if entry not in first]
+        return (*first, *self._nearest(question, rest, limit - len(first)))
+
+    def plain_call(self, question: str, entries: Sequence[ToolEntry], scope: Scope = EVERYWHERE) -> ToolCall | None:
+        """The call that the words of the question name; to tables only where they can answer it."""
+        call = direct_call(question, [entry.name for entry in entries])
+        if call is None or call.name != ASK_TABLES or self._parts.tables_of is None:
+            return call
+        return call if can_answer(question, self._parts.tables_of, scope) else None
+
+    def _nearest(self, question: str, entries: Sequence[ToolEntry], limit: int) -> tuple[ToolEntry, ...]:
         embedder = self._parts.embedder
         if len(entries) <= limit or embedder is None:
             return tuple(entries[:limit])
@@ -105,7 +119,7 @@ class ToolRegistry:
         makers: list[Callable[[], tuple[ToolEntry, ...]]] = [partial(clock_tools, parts.now)]
         if parts.searcher is not None:
             makers.append(partial(document_tools, parts.searcher, parts.reader_of, scope))
-        if parts.tables_of is not None:
+        if parts.tables_of is not None and parts.tables_of(scope.collection) is not None:
             makers.append(partial(table_tools, parts.tables_of, scope))
         if parts.engine is not None and parts.embedder is not None:
             makers.append(partial(model_tools, parts.engine, parts.embedder))

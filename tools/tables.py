@@ -15,6 +15,7 @@ from tools.table_questions import plan_question
 TablesOf = Callable[[str], Path | None]
 WithDetails = tuple[str, dict[str, Any]]
 MOST_SHOWN = 30
+ASK_TABLES = "ask_tables"
 
 
 def table_tools(tables_of: TablesOf, scope: Scope) -> tuple[ToolEntry, ...]:
@@ -52,6 +53,14 @@ def table_tools(tables_of: TablesOf, scope: Scope) -> tuple[ToolEntry, ...]:
         built_in(query_tables, Bilingual("Query the tables (SQL)", "查询表格（SQL）"), _QUERY, with_details=True),
         built_in(list_tables, Bilingual("List the tables", "列出表格"), _LIST),
     )
+
+
+def can_answer(question: str, tables_of: TablesOf, scope: Scope) -> bool:
+    """Whether the rules make a query of the question over the tables of the scope."""
+    path = tables_of(scope.collection)
+    if path is None or not path.is_file():
+        return False
+    return plan_question(question, tables_in(path, scope.document_ids), path) is not None
 
 
 _ASK = Bilingual(

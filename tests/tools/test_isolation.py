@@ -1,0 +1,86 @@
+"""The user's own code: what it says is used, what it breaks stays in its process."""
+
+import re
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.tools.conftest import run, settings_at
+from tools.isolation import MARK
+from tools.registry import ToolRegistry
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize(
+    ("name", "failure", "said"),
+    [
+        ("loop", "timeout", "longer than 1.5 s"),
+        ("eat", "failed", "[Mm]emory"),
+        ("fork", "failed", "may not start"),
+        ("fork_unseen", "failed", "more than 8 processes"),
+        ("raise_error", "failed", "ValueError: bad luck"),
+        ("leave", "failed", "without a result"),
+        ("connect", "failed", "may not use the network"),
+    ],
+)
+def test_a_tool_that_misbehaves_is_contained_and_reported(
+    hostile: ToolRegistry, name: str, failure: str, said: str
+) -> None:
+    outcome = run(hostile, name)
+    assert (outcome.failure, bool(re.search(said, outcome.text))) == (failure, True), outcome.text
+    assert not [process for process in psutil.process_iter() if _is_tool_run(process)]
+
+
+def test_a_reading_tool_cannot_write(hostile: ToolRegistry, tmp_path: Path) -> None:
+    target = tmp_path / "x"
+    assert run(hostile, "write", path=str(target)).failure == "failed"
+    assert not target.exists()
+
+
+def test_nothing_of_the_environment_is_inherited(hostile: ToolRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FOURFOLD_REMOTE_API_KEY", "secret")
+    names = set(run(hostile, "environment").text.split())
+    assert names <= {MARK, "HOME", "TMPDIR", "TEMP", "PATH", "LANG", "LC_ALL", "LC_CTYPE", "VIRTUAL_ENV"}
+
+
+def test_what_a_tool_prints_does_not_spoil_its_result(hostile: ToolRegistry) -> None:
+    assert run(hostile, "chatter", text="好").text == "好"
+
+
+def test_a_file_that_fails_is_named_and_the_others_load(tmp_path: Path) -> None:
+    folder = tmp_path / "tools"
+    folder.mkdir()
+    (folder / "broken.py").write_text("raise RuntimeError('no')", encoding="utf-8")
+    (folder / "empty.py").write_text("x = 1", encoding="utf-8")
+    (folder / "calculator.py").write_text(
+        "from langchain_core.tools import tool\n@tool\ndef calculator(x: int) -> int:\n    'Mine.'\n    return x\n",
+        encoding="utf-8",
+    )
+    registry = ToolRegistry(settings_at(tmp_path, active_tools=("calculator", "nobody")))
+    told = {Path(problem.origin).name: problem.message.en for problem in registry.problems}
+    assert "RuntimeError: no" in told["broken.py"]
+    assert "holds no tool" in told["empty.py"]
+    assert "already the name" in told["calculator.py"]
+    assert "'nobody'" in told["active_tools"]
+    assert run(registry, "calculator", expression="1+1").text == "2"
+
+
+@pytest.mark.parametrize("page", ["tools.md", "tools.zh-CN.md"])
+def test_the_documented_tool_works_as_documented(tmp_path: Path, page: str) -> None:
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    code, printed = re.findall(r"```(?:python|text)\n(.*?)```", text, re.DOTALL)[:2]
+    registry = ToolRegistry(settings_at(tmp_path))
+    assert "body_mass_index" not in [entry.name for entry in registry.active()]
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "tools" / "bmi.py").write_text(code, encoding="utf-8")
+    registry.reload()
+    assert run(registry, "body_mass_index", kilograms=80, metres=1.8).text == printed.strip()
+
+
+def _is_tool_run(process: psutil.Process) -> bool:
+    try:
+        return MARK in process.environ() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
