@@ -45,9 +45,7 @@ def calibrate(view: CollectionView, embedder: Embedder) -> Calibration:
         language: _trust(view, embedder, [probe for probe in probes if language_of(probe[1]) == language])
         for language in ("en", "zh")
     }
-    backgrounds = {
-        language: _background(view, embedder, questions) for language, questions in foreign_questions().items()
-    }
+    backgrounds = {language: _background(view, embedder, language) for language in foreign_questions()}
     known = {language: value for language, value in trust.items() if value is not None}
     return Calibration(view.store.counts()["vectors"], known, backgrounds)
 

@@ -90,7 +90,8 @@ class VectorIndex:
         if self._graph is not None:
             # The float vectors stand in vectors.npy already; a graph over them is written without.
             flags = faiss.IO_FLAG_SKIP_STORAGE if self.kind == "hnsw" else 0
-            faiss.write_index(self._graph, str(folder / "graph.faiss"), flags)
+            library: Any = faiss
+            library.write_index(self._graph, str(folder / "graph.faiss"), flags)
         return {"kind": self.kind, "rows": len(self), "ef_search": self.ef_search, "recall_at_10": self.recall}
 
     @classmethod
@@ -109,12 +110,11 @@ class VectorIndex:
             return exact_search(self.vectors, queries, k)
         wanted = k if self.kind == "hnsw" else min(len(self), k * _RERANK)
         share = 1.0 if allowed is None else max(0.02, float(allowed.mean()))
-        parameters = faiss.SearchParametersHNSW(efSearch=int(max(self.ef_search, wanted) / share))
-        selector = None
+        parameters = _parameters(int(max(self.ef_search, wanted) / share))
         if allowed is not None:
-            bits = np.packbits(allowed, bitorder="little")
-            selector = faiss.IDSelectorBitmap(bits)
-            parameters.sel = selector
+            bits: Any = np.packbits(allowed, bitorder="little")
+            library: Any = faiss
+            parameters.sel = library.IDSelectorBitmap(bits)
         scores, rows = self._graph.search(np.ascontiguousarray(queries, np.float32), wanted, params=parameters)
         return (rows, scores) if self.kind == "hnsw" else self._compare_again(queries, rows, k)
 
@@ -140,7 +140,7 @@ class VectorIndex:
 
 def raw_search(index: VectorIndex, queries: Vectors, top_k: int) -> tuple[Vectors, Numbers]:
     """The graph's own search, without our layer: what the benchmark compares with."""
-    parameters = faiss.SearchParametersHNSW(efSearch=max(index.ef_search, top_k))
+    parameters = _parameters(max(index.ef_search, top_k))
     scores, rows = index._graph.search(queries, top_k, params=parameters)
     return scores, rows
 
@@ -148,6 +148,11 @@ def raw_search(index: VectorIndex, queries: Vectors, top_k: int) -> tuple[Vector
 def use_threads(count: int) -> None:
     """How many threads FAISS may use in this process."""
     faiss.omp_set_num_threads(count)
+
+
+def _parameters(ef_search: int) -> Any:
+    library: Any = faiss
+    return library.SearchParametersHNSW(efSearch=ef_search)
 
 
 def _new_graph(kind: Kind, vectors: Vectors) -> Any:
