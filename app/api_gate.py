@@ -43,9 +43,18 @@ class Gate:
         scheme, _, given = headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), self._token):
             return 401, "invalid_api_key", "Give the token that was printed at the start as the API key."
-        if not headers.get("content-length", "0").isdigit() or int(headers.get("content-length", "0")) > LONGEST_BODY:
-            return 413, "too_large", f"A request may have {LONGEST_BODY} bytes."
-        return None
+        return _size_refusal(scope, headers)
+
+
+def _size_refusal(scope: Scope, headers: dict[str, str]) -> tuple[int, str, str] | None:
+    length = headers.get("content-length")
+    if length is None:
+        # A body in chunks has no end that could be known before it is read.
+        wanted = "transfer-encoding" in headers or scope.get("method") in ("POST", "PUT", "PATCH")
+        return (411, "length_required", "Send Content-Length.") if wanted else None
+    if not length.isdigit() or int(length) > LONGEST_BODY:
+        return 413, "too_large", f"A request may have {LONGEST_BODY} bytes."
+    return None
 
 
 def _host_name(host: str) -> str:
