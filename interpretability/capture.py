@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 
 from core.errors import ModelLoadError, PromptTooLongError
 from core.language import Bilingual
+from inference.adapters import check_adapter
 from inference.engine import ABORTED, GenerationCancelledError, LoadedModel
 
 Floats = NDArray[np.float32]
@@ -220,14 +222,8 @@ def open_probe(llama: LoadedModel, n_tokens: int, observe: bool = True) -> Itera
 @contextmanager
 def open_adapter(llama: LoadedModel, path: str) -> Iterator[Any]:
     """A LoRA adapter file loaded onto the model. Raises ModelLoadError where it does not fit."""
-    adapter = native.llama_adapter_lora_init(llama.model, path.encode())
-    if not adapter:
-        raise ModelLoadError(
-            Bilingual(
-                en=f"{path} is not an adapter of this model. Choose one that was trained on it.",
-                zh=f"{path} 不是该模型的适配器。请选择在该模型上训练的适配器。",
-            )
-        )
+    check_adapter(Path(path), llama.header)
+    adapter = llama.load_adapter(Path(path))
     try:
         yield adapter
     finally:

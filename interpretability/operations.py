@@ -84,9 +84,11 @@ def continuations(llama: LoadedModel, params: Params) -> OperationResult:
 
 
 def pieces(llama: LoadedModel, params: Params) -> OperationResult:
-    """The tokens of `text` (or given as `ids`). Values: `ids`, `pieces` (bytes in hexadecimal), `ends` of the model."""
-    ids = list(params["ids"]) if "ids" in params else list(llama.tokenize(params["text"]))
-    return OperationResult({"ids": ids, "pieces": [llama.piece(token, special=True).hex() for token in ids]})
+    """The tokens of `text` (or given as `ids`) in this or another `model`. Values: `ids`, `pieces` (hexadecimal)."""
+    with ExitStack() as stack:
+        model = stack.enter_context(capture.open_model(llama, str(params["model"]))) if params.get("model") else llama
+        ids = list(params["ids"]) if "ids" in params else list(model.tokenize(params["text"]))
+        return OperationResult({"ids": ids, "pieces": [model.piece(token, special=True).hex() for token in ids]})
 
 
 def self_check(llama: LoadedModel, _params: Params) -> OperationResult:

@@ -1,5 +1,6 @@
 """The X-ray: one object over a running model. It gives every part as a frozen value for a page or a command to draw."""
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -18,6 +19,7 @@ from interpretability.logit_lens import HiddenStates
 from interpretability.loop import Step, steps_from
 from interpretability.model_file import Floats, ModelFile, read_model_file
 from interpretability.positions import Rotation
+from interpretability.sampling_steps import softmax
 from interpretability.tokens import Token
 
 OPERATIONS = "interpretability.operations"
@@ -52,6 +54,15 @@ class Variant:
 
 
 PLAIN = Variant()
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a prompt took: seconds of computing, bytes of cache per token, SHA-256 of the model's file afterwards."""
+
+    seconds: float
+    kv_bytes_per_token: float
+    sha256: str
 
 
 class Xray:
@@ -161,6 +172,23 @@ class Xray:
             return None
         ids = [token.id for token in self.tokens(text)]
         return compare_outputs(self.logits(ids), self.logits(ids, Variant(model=other)))
+
+    def next_words(self, text: str, variant: Variant = PLAIN, top: int = 10) -> tuple[tuple[Token, float], ...]:
+        """The likeliest next tokens of `text`, cut as the model of `variant` cuts it, with their probabilities."""
+        ids = [token.id for token in self._tokens({"text": text, "model": variant.model})]
+        chances = softmax(self.logits(ids, variant))
+        best = np.argsort(-chances, kind="stable")[:top].tolist()
+        found = self._tokens({"ids": best, "model": variant.model})
+        return tuple((token, float(chances[token.id])) for token in found)
+
+    def measure(self, ids: Sequence[int]) -> Measured:
+        """Time and cache of this prompt, computed as the X-ray does, and the hash of the file after it."""
+        longer = [*ids, *ids, *ids][: len(ids) + 64]
+        first, second = (self._run("trace", {"ids": part})[0] for part in (list(ids), longer))
+        per_token = (second["state_bytes"] - first["state_bytes"]) / max(1, len(longer) - len(ids))
+        with self.path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return Measured(float(first["seconds"]), per_token, digest)
 
     def steering(self, positive: Sequence[str], negative: Sequence[str]) -> Floats:
         """A direction per layer from opposite examples, float32 (layers, n_embd)."""

@@ -1,0 +1,130 @@
+"""X-ray: one prompt, and what the model does with it, in the order in which a model works."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import streamlit as st
+
+from app import session
+from app.answer_view import AnswerView, view_of_message
+from app.widgets import xray_input, xray_inside, xray_models, xray_output, xray_passages
+from app.widgets.answer_text import plain_label
+from app.widgets.xray_state import Subject
+from app.widgets.xray_text import WORDS
+from core.errors import FourfoldError
+from core.types import Message
+from inference.protocol import ChatEngine
+from interpretability.tour import TOUR
+from interpretability.xray import Xray
+
+TITLE = WORDS["title"]
+# In the address: the answer whose prompt is X-rayed.
+ANSWER_PARAMETER = "answer"
+EXAMPLE = "The capital of France is"
+
+
+def open_answer(answer_id: str) -> None:
+    """X-ray the prompt of a past answer at the next draw of this page."""
+    st.session_state["xray_answer"] = answer_id
+
+
+def draw() -> None:
+    """Draw the page."""
+    language = session.language()
+    st.title(TITLE.in_(language))
+    st.write(WORDS["lead"].in_(language))
+    try:
+        _draw_for(session.container().parts().engine)
+    except FourfoldError as error:
+        st.error(plain_label(error.message.in_(language), 600), icon=":material/error:")
+
+
+def _draw_for(engine: ChatEngine) -> None:
+    language = session.language()
+    call = getattr(engine, "call", None)
+    if call is None or not Path(engine.info.path).is_file():
+        st.info(WORDS["not_local"].in_(language))
+        return
+    xray = _xray(call, engine.info.path)
+    view, answer_id = _past_answer()
+    prompt = view.context.prompt if view is not None and view.context is not None else _typed_prompt(engine)
+    if not prompt.strip():
+        return
+    subject = Subject(xray, prompt, xray.tokens(prompt), language)
+    if xray.abilities.notice is not None:
+        st.warning(plain_label(xray.abilities.notice.in_(language), 300))
+    _tabs(subject, engine, view, answer_id)
+
+
+def _xray(call: Callable[..., object], path: str) -> Xray:
+    """One X-ray a tab: it remembers the self-check."""
+    kept = st.session_state.get("xray")
+    if not isinstance(kept, Xray) or str(kept.path) != path:
+        kept = st.session_state["xray"] = Xray(call, Path(path))  # type: ignore[arg-type]
+    return kept
+
+
+def _past_answer() -> tuple[AnswerView | None, str]:
+    """The answer that was opened from the chat, and its id."""
+    chosen = st.session_state.get("xray_answer") or st.query_params.get(ANSWER_PARAMETER, "")
+    if not chosen:
+        return None, ""
+    try:
+        view = view_of_message(session.container().history.message(str(chosen)))
+    except KeyError:
+        view = AnswerView()
+    if view.context is None:
+        return None, ""
+    words = WORDS["of_answer"].in_(session.language())
+    st.info(words, icon=":material/forum:")
+    st.button(WORDS["leave_answer"].in_(session.language()), on_click=_leave)
+    return view, str(chosen)
+
+
+def _leave() -> None:
+    st.session_state["xray_answer"] = ""
+    st.query_params.pop(ANSWER_PARAMETER, None)
+
+
+def _typed_prompt(engine: ChatEngine) -> str:
+    language = session.language()
+    with st.form("xray_form", border=False):
+        text = st.text_area(WORDS["prompt"].in_(language), EXAMPLE, max_chars=60_000, height=90)
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.form_submit_button(WORDS["run"].in_(language), type="primary", icon=":material/visibility:")
+            as_chat = st.toggle(WORDS["as_chat"].in_(language), help=WORDS["as_chat_help"].in_(language))
+    return engine.render([Message("user", text)]) if as_chat and text.strip() else text
+
+
+def _tabs(subject: Subject, engine: ChatEngine, view: AnswerView | None, answer_id: str) -> None:
+    context = view.context if view is not None else None
+    given = xray_passages.given_by(context, view.text, answer_id) if view is not None and context is not None else None
+    parts: dict[str, Callable[[], None]] = {
+        "tokens": partial(xray_input.draw_tokens, subject, context),
+        "embeddings": partial(xray_input.draw_embeddings, subject),
+        "positions": partial(xray_input.draw_positions, subject),
+        "attention": partial(xray_inside.draw_attention, subject),
+        "layers": partial(xray_inside.draw_layers, subject),
+        "sampling": partial(xray_output.draw_sampling, subject),
+        "loop": partial(xray_output.draw_loop, subject),
+        "passages": partial(xray_passages.draw_passages, subject, engine, given),
+        "compare": partial(xray_models.draw_compare, subject),
+        "dog": partial(xray_models.draw_dog, subject),
+        "parameters": partial(xray_models.draw_parameters, subject),
+    }
+    titles = [subject.say(f"tab_{name}") for name in parts]
+    opened = subject.say("tab_passages") if given is not None else titles[0]
+    tabs = st.tabs(titles, default=opened, key=f"xray_tabs_{subject.language}", on_change="rerun")
+    for tab, (name, draw_part) in zip(tabs, parts.items(), strict=True):
+        if tab.open:
+            with tab:
+                _guide(subject, name)
+                draw_part()
+
+
+def _guide(subject: Subject, name: str) -> None:
+    """The sentence of the guided tour for this part, and what the picture is evidence of."""
+    stop = next(stop for stop in TOUR if stop.key == name)
+    st.markdown(stop.sentence.in_(subject.language))
+    st.caption(subject.say("evidence", text=stop.caution.in_(subject.language)))

@@ -1,0 +1,178 @@
+"""The charts of the X-ray: every one has axes, units and a legend; no numbers are computed here."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import altair as alt
+import streamlit as st
+
+from interpretability.model_file import Floats
+
+ROW_HEIGHT = 22
+GREEN = "#1d8c6c"
+_SCHEME: Final = "greens"
+_DIVERGING: Final = "purplegreen"
+_MAX_CELLS = 20_000
+
+
+def visible(text: str, position: int | None = None) -> str:
+    """A token as a label: blanks and line ends shown, its position before it so that equal tokens stay apart."""
+    shown = text.replace(" ", "␣").replace("\n", "⏎").replace("\t", "⇥")[:16] or "∅"
+    return shown if position is None else f"{position} {shown}"
+
+
+def _table(columns: Mapping[str, Sequence[object]]) -> alt.InlineData:
+    """Columns of equal length as rows that the chart carries within itself."""
+    return alt.InlineData(values=[dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)])
+
+
+def heatmap(
+    matrix: Floats,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    titles: tuple[str, str, str],
+    domain: tuple[float, float] | None = None,
+) -> None:
+    """A matrix (rows, columns) as colours. `titles`: of the rows, of the columns, of the value with its unit."""
+    if matrix.size > _MAX_CELLS:
+        matrix, rows, columns = matrix[-100:, -200:], rows[-100:], columns[-200:]
+    cells = _table(
+        {
+            "row": [row for row in rows for _ in columns],
+            "column": [column for _ in rows for column in columns],
+            "value": matrix.astype(float).ravel().tolist(),
+        }
+    )
+    diverging = domain is not None and domain[0] < 0
+    scale = alt.Scale(scheme=_DIVERGING if diverging else _SCHEME, domain=list(domain) if domain else alt.Undefined)
+    chart = (
+        alt.Chart(cells)
+        .mark_rect()
+        .encode(
+            x=alt.X("column:N", sort=list(columns), title=titles[1], axis=alt.Axis(labelAngle=-60, labelLimit=90)),
+            y=alt.Y("row:N", sort=list(rows), title=titles[0], axis=alt.Axis(labelLimit=130)),
+            color=alt.Color(
+                "value:Q", title=titles[2], scale=scale, legend=alt.Legend(orient="top", gradientLength=220)
+            ),
+            tooltip=[
+                alt.Tooltip("row:N", title=titles[0]),
+                alt.Tooltip("column:N", title=titles[1]),
+                alt.Tooltip("value:Q", title=titles[2], format=".4f"),
+            ],
+        )
+        .properties(height=max(180, min(640, ROW_HEIGHT * len(rows) + 120)))
+    )
+    st.altair_chart(chart, width="stretch")
+
+
+def bars(
+    labels: Sequence[str],
+    values: Sequence[float],
+    titles: tuple[str, str],
+    series: tuple[str, Sequence[str]] | None = None,
+) -> None:
+    """Bars in the order given. `titles`: of the labels, of the value with its unit; `series`: (title, names)."""
+    unique = list(dict.fromkeys(labels))
+    table = _table(
+        {
+            "label": list(labels),
+            "value": [float(value) for value in values],
+            "series": list(series[1]) if series else [titles[1]] * len(labels),
+        }
+    )
+    encoding: dict[str, object] = {
+        "y": alt.Y("label:N", sort=unique, title=titles[0], axis=alt.Axis(labelLimit=180)),
+        "x": alt.X("value:Q", title=titles[1]),
+        "color": alt.Color(
+            "series:N",
+            title=series[0] if series else None,
+            scale=alt.Scale(range=[GREEN, "#c98a2b", "#6a5acd", "#5b8def"]),
+            legend=alt.Legend(orient="top"),
+        ),
+        "tooltip": [
+            alt.Tooltip("label:N", title=titles[0]),
+            alt.Tooltip("series:N", title=series[0] if series else titles[1]),
+            alt.Tooltip("value:Q", title=titles[1], format=".4f"),
+        ],
+    }
+    if series:
+        encoding["yOffset"] = alt.YOffset("series:N", sort=list(dict.fromkeys(series[1])))
+    height = max(120, ROW_HEIGHT * len(unique) * (len(set(series[1])) if series else 1) * 0.8 + 90)
+    st.altair_chart(alt.Chart(table).mark_bar().encode(**encoding).properties(height=height), width="stretch")
+
+
+def lines(values: Floats, names: Sequence[str], titles: tuple[str, str, str], first: int = 0) -> None:
+    """One line per column of `values` (points, series). `titles`: of the x axis, of the value (unit), of the series."""
+    table = _table(
+        {
+            "x": [first + point for point in range(len(values)) for _ in names],
+            "series": [name for _ in range(len(values)) for name in names],
+            "value": values.astype(float).ravel().tolist(),
+        }
+    )
+    chart = (
+        alt.Chart(table)
+        .mark_line(point=len(values) < 60)
+        .encode(
+            x=alt.X("x:Q", title=titles[0], axis=alt.Axis(tickMinStep=1)),
+            y=alt.Y("value:Q", title=titles[1]),
+            color=alt.Color("series:N", sort=list(names), title=titles[2], legend=alt.Legend(orient="top", columns=6)),
+            tooltip=[
+                alt.Tooltip("series:N", title=titles[2]),
+                alt.Tooltip("x:Q", title=titles[0]),
+                alt.Tooltip("value:Q", title=titles[1], format=".4f"),
+            ],
+        )
+        .properties(height=320)
+    )
+    st.altair_chart(chart, width="stretch")
+
+
+def scatter(points: Floats, labels: Sequence[str], titles: tuple[str, str, str]) -> None:
+    """Labelled points (n, 2). `titles`: of both axes, of the legend."""
+    x, y = points.astype(float).T.tolist()
+    table = _table({"x": x, "y": y, "label": list(labels), "kind": [titles[2]] * len(labels)})
+    base = alt.Chart(table).encode(x=alt.X("x:Q", title=titles[0]), y=alt.Y("y:Q", title=titles[1]))
+    dots = base.mark_circle(size=60).encode(
+        color=alt.Color("kind:N", title=None, scale=alt.Scale(range=[GREEN]), legend=alt.Legend(orient="top")),
+        tooltip=[alt.Tooltip("label:N", title=titles[2])],
+    )
+    names = base.mark_text(dx=8, align="left", color="gray").encode(text="label:N")
+    st.altair_chart((dots + names).properties(height=360), width="stretch")
+
+
+def lens_grid(
+    words: Sequence[Sequence[str]],
+    chances: Floats,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    titles: tuple[str, str, str],
+) -> None:
+    """The logit lens: a word in each cell, coloured by its probability. Rows are layers, columns tokens."""
+    table = _table(
+        {
+            "row": [row for row in rows for _ in columns],
+            "column": [column for _ in rows for column in columns],
+            "word": [word for line in words for word in line],
+            "value": chances.astype(float).ravel().tolist(),
+        }
+    )
+    base = alt.Chart(table).encode(
+        x=alt.X("column:N", sort=list(columns), title=titles[1], axis=alt.Axis(labelAngle=-40, labelLimit=90)),
+        y=alt.Y("row:N", sort=list(rows), title=titles[0]),
+    )
+    cells = base.mark_rect().encode(
+        color=alt.Color(
+            "value:Q", title=titles[2], scale=alt.Scale(scheme=_SCHEME, domain=[0, 1]), legend=alt.Legend(orient="top")
+        ),
+        tooltip=[
+            alt.Tooltip("row:N", title=titles[0]),
+            alt.Tooltip("column:N", title=titles[1]),
+            alt.Tooltip("word:N"),
+            alt.Tooltip("value:Q", title=titles[2], format=".3f"),
+        ],
+    )
+    text = base.mark_text(fontSize=10).encode(
+        text="word:N", color=alt.condition("datum.value > 0.5", alt.value("white"), alt.value("#444444"))
+    )
+    st.altair_chart((cells + text).properties(height=ROW_HEIGHT * len(rows) + 110), width="stretch")

@@ -1,0 +1,145 @@
+"""X-ray, which passage an answer used: leaving out as the verdict, attention beside it as a picture."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+
+from app import session
+from app.widgets import xray_charts as charts
+from app.widgets.answer_text import plain_label
+from app.widgets.xray_state import Subject
+from core.grounded_prompt import NumberedPassage, grounded_messages, grounded_parts
+from core.language import language_of
+from inference.protocol import ChatEngine
+from interpretability.attention import PassageAttention
+from interpretability.attribution import Attribution
+from interpretability.plain import keep_xray, kept_xray, to_plain
+from interpretability.tour import attention_is_not_use
+from orchestrator.events import ContextAssembled
+
+
+@dataclass(frozen=True)
+class Given:
+    """An answer, its prompt, and where the passages stand in it: numbers and character offsets."""
+
+    prompt: str
+    answer: str
+    numbers: tuple[int, ...]
+    spans: tuple[tuple[int, int], ...]
+    answer_id: str = ""
+
+
+def given_by(context: ContextAssembled, answer: str, answer_id: str) -> Given | None:
+    """A past answer; None where no passage stood in its prompt."""
+    places: dict[int, tuple[int, int]] = {}
+    for span in context.spans:
+        if span.source is not None:
+            start, end = places.get(span.source, (span.start, span.end))
+            places[span.source] = (min(start, span.start), max(end, span.end))
+    ordered = sorted(places.items(), key=lambda item: item[1])
+    if not ordered or not answer.strip():
+        return None
+    numbers, spans = zip(*ordered, strict=True)
+    return Given(context.prompt, answer.strip(), tuple(numbers), tuple(spans), answer_id)
+
+
+def draw_passages(subject: Subject, engine: ChatEngine, given: Given | None) -> None:
+    """The weights of a past answer's passages, or of passages typed here."""
+    chosen = given or _typed(subject, engine)
+    if chosen is None:
+        return
+    kept = _already_kept(chosen)
+    if kept is None and st.session_state.get("xray_find") != _key(chosen):
+        if not st.button(subject.say("find_out"), type="primary", icon=":material/search_insights:"):
+            return
+        st.session_state["xray_find"] = _key(chosen)
+    _draw_found(subject, chosen)
+
+
+def _key(given: Given) -> str:
+    return f"{given.answer_id}|{given.prompt}|{given.answer}"
+
+
+def _typed(subject: Subject, engine: ChatEngine) -> Given | None:
+    st.caption(subject.say("choose_answer"))
+    sample = (
+        "The lighthouse of Karvo is painted bright green. It stands on a rock near the harbour.\n\n"
+        "The library of Ellerton was founded in 1874. Its reading room is open to everybody."
+    )
+    texts = [text.strip() for text in st.text_area(subject.say("your_passages"), sample).split("\n\n") if text.strip()]
+    question = st.text_input(subject.say("your_question"), "What colour is the lighthouse of Karvo?")
+    answer = st.text_input(subject.say("your_answer"), "The lighthouse of Karvo is painted bright green.").strip()
+    if not (texts and question.strip() and answer):
+        return None
+    passages = [NumberedPassage(number, "", text) for number, text in enumerate(texts, 1)]
+    language = language_of(question)
+    prompt = engine.render(grounded_messages(question, passages, language))
+    spans, at = [], 0
+    for part in grounded_parts(question, passages, language)[: len(passages)]:
+        at = prompt.index(part.text, at)
+        spans.append((at, at + len(part.text)))
+        at += len(part.text)
+    return Given(prompt, answer, tuple(range(1, len(texts) + 1)), tuple(spans))
+
+
+def _draw_found(subject: Subject, given: Given) -> None:
+    place = (given.prompt, given.answer)
+    found = subject.kept("loo", lambda: subject.xray.attribute(given.prompt, given.spans, given.answer), *place)
+    names = [f"[{number}]" for number in given.numbers]
+    if found.used is None:
+        st.info(subject.say("used_none"))
+    else:
+        st.success(subject.say("used_passage", n=given.numbers[found.used]))
+    charts.bars(names, found.weights.tolist(), (subject.say("passage"), subject.say("nats")))
+    st.caption(subject.say("grounding", nats=found.grounding))
+    _by_token(subject, given, found, names)
+    seen = None
+    if subject.xray.abilities.attention:
+        seen = subject.kept(
+            "seen", lambda: subject.xray.passage_attention(given.prompt, given.spans, given.answer), *place
+        )
+        _attention(subject, seen, found, names)
+    _keep(subject, given, found, seen)
+
+
+def _by_token(subject: Subject, given: Given, found: Attribution, names: list[str]) -> None:
+    tokens = subject.kept("answer", lambda: subject.xray.tokens(given.answer), given.answer)
+    labels = [charts.visible(token.text, place) for place, token in enumerate(tokens)][:60]
+    limit = max(0.1, float(np.abs(found.per_token).max()))
+    titles = (subject.say("passage"), subject.say("answer_token"), subject.say("nats"))
+    charts.heatmap(found.per_token[:, :60], names, labels, titles, (-limit, limit))
+
+
+def _attention(subject: Subject, seen: PassageAttention, found: Attribution, names: list[str]) -> None:
+    st.markdown(f"**{subject.say('attention_by_passage')}**")
+    ways = ("mean", "strongest")
+    way = st.segmented_control(
+        subject.say("which_attention"), ways, default="mean", required=True, format_func=subject.say
+    )
+    sentences = [f"{place + 1} {plain_label(text, 40)}" for place, text in enumerate(seen.sentences)]
+    values = seen.mean if way == "mean" else seen.strongest
+    titles = (subject.say("sentence"), subject.say("passage"), subject.say("weight"))
+    charts.heatmap(values, sentences, names, titles, (0.0, max(0.01, float(values.max()))))
+    myth = attention_is_not_use(found.used, int(seen.mean.sum(axis=0).argmax()))
+    st.caption(subject.say("myth", claim=myth.claim.in_(subject.language), answer=myth.answer.in_(subject.language)))
+
+
+def _keep(subject: Subject, given: Given, found: Attribution, seen: PassageAttention | None) -> None:
+    record = {"passages": given.numbers, "attribution": found, "attention": seen}
+    with st.container(horizontal=True, gap="small"):
+        text = json.dumps(to_plain(record), ensure_ascii=False)
+        st.download_button(subject.say("save"), text, "xray.json", "application/json", icon=":material/download:")
+        if given.answer_id and st.button(subject.say("keep"), icon=":material/bookmark:"):
+            keep_xray(_folder(), given.answer_id, record)
+            st.toast(subject.say("kept"))
+
+
+def _already_kept(given: Given) -> object | None:
+    return kept_xray(_folder(), given.answer_id) if given.answer_id else None
+
+
+def _folder() -> Path:
+    return session.container().settings.paths.home / "xrays"
