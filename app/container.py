@@ -21,11 +21,15 @@ from orchestrator.events import AnswerEvent
 from orchestrator.history import History
 
 if TYPE_CHECKING:
-    from inference.protocol import ChatEngine, ModelInfo
+    from inference.extensions import ExtensibleEngine
+    from inference.protocol import ModelInfo
     from orchestrator.assistant import Assistant
     from retrieval.library import Library
+    from tools.registry import ToolRegistry
 
 State = Literal["loading", "ready", "failed"]
+# What the model's process may run for the X-ray page.
+XRAY_OPERATIONS = "interpretability.operations"
 _log = logging.getLogger(__name__)
 
 
@@ -33,9 +37,10 @@ _log = logging.getLogger(__name__)
 class Parts:
     """What is heavy: the model's engine, the collections, and the assistant over both."""
 
-    engine: "ChatEngine"
+    engine: "ExtensibleEngine"
     library: "Library"
     assistant: "Assistant"
+    registry: "ToolRegistry"
     ensure_samples: Callable[[], None] = lambda: None
     warm_up: Callable[[], None] = lambda: None
 
@@ -126,10 +131,14 @@ def build_parts(settings: Settings) -> Parts:
     from orchestrator.build import build_assistant
     from retrieval.embedder import open_embedder
     from retrieval.library import Library
+    from tools.library_parts import library_parts
+    from tools.registry import ToolRegistry
 
-    engine, embedder = open_engine(settings), open_embedder(settings)
+    engine = open_engine(settings, extensions=(XRAY_OPERATIONS,))
+    embedder = open_embedder(settings)
     library = Library(settings, embedder)
-    assistant = build_assistant(settings, engine=engine, searcher=library.searcher())
+    registry = ToolRegistry(settings, library_parts(library, engine))
+    assistant = build_assistant(settings, engine=engine, library=library)
 
     def ensure_samples() -> None:
         # By their words alone: the encoder takes seconds to load, and the first question need not wait for it.
@@ -139,7 +148,7 @@ def build_parts(settings: Settings) -> Parts:
         embedder.embed_query("warm")
         _complete_vectors(library, settings)
 
-    return Parts(engine, library, assistant, ensure_samples, warm_up)
+    return Parts(engine, library, assistant, registry, ensure_samples, warm_up)
 
 
 def _complete_vectors(library: "Library", settings: Settings) -> None:

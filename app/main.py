@@ -3,7 +3,7 @@
 import streamlit as st
 
 from app import session, theme
-from app.views import chat, documents, models
+from app.views import chat, compare, documents, models, tools
 from app.widgets import sidebar
 
 
@@ -17,6 +17,8 @@ def main() -> None:
     pages = [
         st.Page(chat.draw, title=words("nav.chat"), icon=":material/chat:", url_path="chat", default=True),
         st.Page(documents.draw, title=words("nav.documents"), icon=":material/folder_open:", url_path="documents"),
+        st.Page(compare.draw, title=words("nav.compare"), icon=":material/compare:", url_path="compare"),
+        st.Page(tools.draw, title=words("nav.tools"), icon=":material/build:", url_path="tools"),
         st.Page(models.draw, title=words("nav.models"), icon=":material/memory:", url_path="models"),
     ]
     page = st.navigation(pages)

@@ -279,4 +279,5 @@ def _welcome(words: Wording) -> None:
             icon = answer.MODE_ICONS[question.mode]
             if st.button(plain_label(question.text, 90), key=f"welcome_{number}", icon=icon, width="stretch"):
                 ask(question.text, question.mode)
-    st.caption(words("welcome.where"))
+    if not session.container().settings.remote_url:
+        st.caption(words("welcome.where"))

@@ -47,6 +47,15 @@ def draw_finished(view: AnswerView, answer_id: str, ask_again: Any) -> None:
         _sources(view, answer_id, words)
 
 
+def draw_plain(view: AnswerView, answer_id: str) -> None:
+    """A whole answer without what leads on from it: steps, text, sources."""
+    words = session.words()
+    _steps(view, words)
+    _text(view, answer_id, words)
+    for source in _shown_sources(view):
+        st.caption(f"{source.number} · {source_label(source, words)}")
+
+
 def _text(view: AnswerView, answer_id: str, words: Wording) -> None:
     completed = view.completed
     if completed is not None and completed.kind != "model":

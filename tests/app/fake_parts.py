@@ -26,6 +26,8 @@ from orchestrator.events import (
 )
 from retrieval.fakes import HashEmbedder
 from retrieval.library import Library
+from tools.library_parts import library_parts
+from tools.registry import ToolRegistry
 
 PASSAGE = "The lighthouse was built in 1889. It is 41 metres tall.\nIts lamp is lit every evening."
 ANSWER = "The lighthouse is **41 metres** tall [1]. It is painted blue.\n\n![x](http://evil.example/x.png)"
@@ -107,5 +109,8 @@ def ending(text: str) -> AnswerCompleted:
 
 def container_over(settings: Settings, assistant: ScriptedAssistant) -> Container:
     """A container whose heavy parts are the scripted assistant."""
-    parts = Parts(cast(Any, FakeEngine()), Library(settings, HashEmbedder()), cast(Any, assistant))
+    library = Library(settings, HashEmbedder())
+    parts = Parts(
+        cast(Any, FakeEngine()), library, cast(Any, assistant), ToolRegistry(settings, library_parts(library))
+    )
     return Container(settings, build=lambda _settings: parts)

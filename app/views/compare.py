@@ -1,0 +1,90 @@
+"""One question through several architectures, side by side."""
+
+import streamlit as st
+
+from app import session
+from app.answer_view import AnswerView, view_of_message
+from app.widgets import answer
+from app.widgets.answer_text import plain_label
+from app.wording import Wording
+from core.types import CONCRETE_MODES, ConcreteMode, Question, Scope
+
+POLL_SECONDS = 0.4
+_COMPARED = "compared"
+
+
+def draw() -> None:
+    """Draw the page."""
+    words = session.words()
+    st.title(words("compare.title"))
+    st.write(words("compare.text"))
+    with st.form("compare", border=False):
+        text = st.text_input(words("compare.question"), max_chars=4000)
+        modes = st.pills(
+            words("mode.label"),
+            CONCRETE_MODES,
+            selection_mode="multi",
+            default=list(CONCRETE_MODES),
+            format_func=lambda mode: f"{answer.MODE_ICONS[mode]} {words(f'mode.{mode}')}",
+        )
+        if st.form_submit_button(words("compare.run"), type="primary", icon=":material/compare:") and text.strip():
+            _start(text.strip(), modes)
+    compared: dict[ConcreteMode, str] = st.session_state.get(_COMPARED, {})
+    if compared:
+        if any(session.container().runs.get(answer_id) for answer_id in compared.values()):
+            _watch(compared)
+        else:
+            _columns(compared, words)
+
+
+def _start(text: str, modes: list[ConcreteMode]) -> None:
+    """Every mode answers the same question; the answers are siblings in one conversation of the history."""
+    box = session.container()
+    question = box.history.add_question(box.history.create().id, text)
+    compared = {}
+    for mode in modes:
+        message = box.history.begin_answer(question.id)
+        asked = Question(text, mode=mode, scope=Scope(collection=session.collection()))
+        box.runs.start(message.id, box.answering(asked))
+        compared[mode] = message.id
+    st.session_state[_COMPARED] = compared
+    st.rerun()
+
+
+@st.fragment(run_every=POLL_SECONDS)
+def _watch(compared: dict[ConcreteMode, str]) -> None:
+    """The columns while they fill."""
+    _columns(compared, session.words())
+    if not any(session.container().runs.get(answer_id) for answer_id in compared.values()):
+        st.rerun()
+
+
+def _columns(compared: dict[ConcreteMode, str], words: Wording) -> None:
+    pairs = list(compared.items())
+    for first in range(0, len(pairs), 2):
+        for column, (mode, answer_id) in zip(st.columns(2), pairs[first : first + 2], strict=False):
+            with column, st.container(border=True, gap="small"):
+                st.markdown(f"{answer.MODE_ICONS[mode]} **{words(f'mode.{mode}')}**")
+                _cell(answer_id, words)
+
+
+def _cell(answer_id: str, words: Wording) -> None:
+    box = session.container()
+    run = box.runs.get(answer_id)
+    if run is not None:
+        answer.draw_running(run.view, answer_id)
+        return
+    try:
+        view = view_of_message(box.history.message(answer_id))
+    except KeyError:
+        st.caption(words("compare.gone"))
+        return
+    answer.draw_plain(view, answer_id)
+    st.caption(_what_it_took(view, words))
+
+
+def _what_it_took(view: AnswerView, words: Wording) -> str:
+    if view.completed is None:
+        return ""
+    read = f"{words('compare.read', tokens=view.completed.usage.prompt_tokens)} · "
+    return plain_label(read + answer.cost_line(view.completed, words), 300)

@@ -1,0 +1,168 @@
+"""The main path in a real headless Chromium, over the real default models and the sample collection."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from app.wording import Wording
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+ROOT = Path(__file__).resolve().parents[2]
+EN = Wording("en")
+# A machine busy with other work needs minutes for what takes seconds; nothing here asserts a time.
+PATIENCE_MS = 150_000
+CHROMIUM_FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+LONG_TASK = "Write a long story about a lighthouse, a storm and a small boat."
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The application in a process of its own."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {**os.environ, "FOURFOLD_HOME": str(tmp_path_factory.mktemp("home")), "FOURFOLD_MAX_TOKENS": "160"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "app", "--port", str(port), "--no-browser"],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    said = process.stdout.readline()
+    assert f"http://127.0.0.1:{port}" in said
+    _await_port(port)
+    yield f"http://127.0.0.1:{port}/"
+    process.terminate()
+    assert process.wait(60) == 0
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    executable = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    if executable is None:
+        pytest.skip("no Chromium on this machine; CHROMIUM may name one")
+    with sync_playwright() as play:
+        launched = play.chromium.launch(executable_path=executable, args=CHROMIUM_FLAGS)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    made = browser.new_context(locale="en-US", viewport={"width": 1280, "height": 900})
+    made.set_default_timeout(PATIENCE_MS)
+    yield made
+    made.close()
+
+
+def _await_port(port: int) -> None:
+    until = time.monotonic() + PATIENCE_MS / 1000
+    while time.monotonic() < until:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.2)
+    raise TimeoutError(f"nothing listens on {port}")
+
+
+def opened(context: BrowserContext, address: str) -> Page:
+    page = context.new_page()
+    page.goto(address)
+    page.get_by_role("heading", name=EN("welcome.title")).wait_for()
+    page.get_by_text(EN("model.local")).first.wait_for()
+    return page
+
+
+def choose(page: Page, mode: str) -> None:
+    page.get_by_role("radio", name=EN(f"mode.{mode}")).click()
+    expect(page.get_by_role("radio", name=EN(f"mode.{mode}"))).to_be_checked()
+
+
+def ask(page: Page, text: str) -> None:
+    field = page.get_by_role("textbox", name=EN("chat.placeholder"))
+    field.fill(text)
+    field.press("Enter")
+    expect(page.locator(".ff-question").last).to_have_text(text)
+
+
+def finished(page: Page) -> None:
+    page.get_by_role("button", name=EN("answer.again")).wait_for()
+
+
+def test_ask_open_the_source_refresh(context: BrowserContext, address: str):
+    outside: list[str] = []
+    page = opened(context, address)
+    page.on("request", lambda request: None if "127.0.0.1" in request.url else outside.append(request.url))
+    page.locator(".st-key-welcome_questions button").first.click()
+    finished(page)
+    assert "25" in page.locator(".ff-answer").last.inner_text()
+    page.locator(".ff-cite").first.click()
+    drawer = page.get_by_role("dialog")
+    expect(drawer.locator(".ff-passage")).to_contain_text("25")
+    page.keyboard.press("Escape")
+    expect(drawer).to_have_count(0)
+    page.reload()
+    expect(page.locator(".ff-answer").last).to_contain_text("25")
+    assert page.locator(".st-key-conversations button").count() >= 1
+    assert [url for url in outside if not url.startswith(("data:", "blob:"))] == []
+
+
+def test_tokens_stream_and_stop_keeps_them(context: BrowserContext, address: str):
+    page = opened(context, address)
+    choose(page, "prompt")
+    ask(page, LONG_TASK)
+    seen: list[int] = []
+    running = page.locator(".ff-answer").last
+    while len(set(seen)) < 3:
+        running.wait_for()
+        seen.append(len(running.inner_text()))
+        page.wait_for_timeout(100)
+    assert seen == sorted(seen)
+    page.get_by_role("button", name=EN("answer.stop")).click()
+    finished(page)
+    expect(page.get_by_text(EN("answer.stopped"), exact=True)).to_be_visible()
+    assert len(page.locator(".ff-answer").last.inner_text()) >= seen[-1] - 1
+
+
+def test_two_tabs_ask_at_once_and_both_are_answered(context: BrowserContext, address: str):
+    first, second = opened(context, address), opened(context, address)
+    for page in (first, second):
+        choose(page, "prompt")
+    ask(first, "Name one colour of the sky.")
+    ask(second, "Name one animal of the sea.")
+    for page in (first, second):
+        finished(page)
+        assert page.locator(".ff-answer").last.inner_text().strip()
+    assert first.locator(".ff-question").inner_text() == "Name one colour of the sky."
+    assert second.locator(".ff-question").inner_text() == "Name one animal of the sea."
+
+
+def test_a_refresh_in_the_middle_of_an_answer_loses_nothing(context: BrowserContext, address: str):
+    page = opened(context, address)
+    choose(page, "prompt")
+    ask(page, LONG_TASK)
+    page.locator(".ff-answer").last.wait_for()
+    page.reload()
+    expect(page.locator(".ff-question")).to_have_text(LONG_TASK)
+    finished(page)
+    assert len(page.locator(".ff-answer").last.inner_text()) > 100
