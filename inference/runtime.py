@@ -15,6 +15,7 @@ from inference.file_hash import sha256_of
 from inference.gguf_file import GgufHeader, read_gguf_header
 from inference.local_engine import LocalEngine
 from inference.protocol import ModelInfo
+from inference.remote import open_remote
 from inference.supervisor import Supervisor, WorkerStart
 
 
@@ -24,13 +25,15 @@ def open_engine(
     extensions: Sequence[str] = (),
     idle_seconds: float = 0.0,
 ) -> ExtensibleEngine:
-    """The chat model that the settings name; nothing is loaded before the first use.
+    """The chat model that the settings name, on this machine or remote; nothing is loaded before the first use.
 
     Adapters are looked for in the data folder's `adapters`, then in `adapter_folders`, then among
     those that come with the program. `extensions` are the
     modules whose operations `call` may run. `idle_seconds` > 0 gives the memory back after so long without a request.
     Raises ModelNotFoundError and ModelLoadError.
     """
+    if settings.remote_url:
+        return open_remote(settings)
     path = model_path(settings)
     header = read_gguf_header(path)
     digest = sha256_of(path, settings.paths.cache)
