@@ -104,6 +104,8 @@ class Job:
             return JobStatus()
         if status.state in ENDED or _runs(status.pid):
             return status
+        if self.is_cancelled:
+            return replace(status, state="cancelled")
         return replace(
             status,
             state="failed",

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.gguf_model import GgufModel, check_trainable
+from training.packed_attention import NAME as PACKED
+from training.packed_attention import layout_of, register
 from training.packing import Pack
 from training.recipe import TrainingRecipe
 
@@ -183,7 +185,7 @@ class LoraModel:
         hidden = self._model.model(
             input_ids=moved(pack.ids)[None],
             position_ids=moved(pack.positions)[None],
-            attention_mask=moved(pack.mask())[None, None],
+            layout=layout_of(pack),
             use_cache=False,
         ).last_hidden_state[0]
         logits = self._model.lm_head(hidden[moved(pack.sources)]).float()
@@ -205,6 +207,8 @@ def load_dequantised(path: Path) -> Any:
         # Without this the model stays marked as quantised and refuses gradients.
         quantization_config=GgufConfig(dequantize=True),
     )
+    register()
+    model.set_attn_implementation(PACKED)
     model.requires_grad_(False)
     model.eval()
     return model
