@@ -160,8 +160,24 @@ class SamplingSettings:
 
 
 @dataclass(frozen=True)
+class DecidedCall:
+    """A call of an answer that paused: run before the pause (`result` is there), or now decided by a person.
+
+    `call` holds the arguments as the person left them; `failed` belongs to `result`.
+    """
+
+    call: ToolCall
+    allowed: bool = True
+    result: str | None = None
+    failed: bool = False
+
+
+@dataclass(frozen=True)
 class AnswerOptions:
-    """Switches of one answer. `sampling` None and `top_k` 0 mean: as the settings say; `system` "" : our own."""
+    """Switches of one answer. `sampling` None and `top_k` 0 mean: as the settings say; `system` "" : our own.
+
+    `resumed` continues an answer that waited for a person; `allowed_tools` run without asking in this conversation.
+    """
 
     rewrite: bool = True
     step_by_step: bool = False
@@ -169,6 +185,8 @@ class AnswerOptions:
     system: str = ""
     top_k: int = 0
     sampling: SamplingSettings | None = None
+    resumed: tuple[DecidedCall, ...] = ()
+    allowed_tools: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
