@@ -73,7 +73,7 @@ def value_is_right(value: Any, schema: Mapping[str, Any], accepted: Sequence[Any
         return _standard(value) in [_standard(item) for item in accepted]
     if expected is not object and type(value) is not expected:
         return False
-    if isinstance(value, dict):
+    if isinstance(value, dict) and _standard(value) not in [_standard(item) for item in accepted]:
         return any(isinstance(item, Mapping) and _object_is_right(value, item) for item in accepted)
     if isinstance(value, list):
         return any(isinstance(item, list) and _list_is_right(value, item) for item in accepted)

@@ -1,4 +1,4 @@
-"""`python -m evaluation tools --cases FILE`: does the model call the right functions with the right arguments?
+"""`python -m evaluation tools --cases FILE`: are the right functions called with the right arguments.
 
 Cases in the form of the Berkeley Function Calling Leaderboard (v4, single turn) and of ACEBench's single-turn normal
 and irrelevant categories. What is examined is the application's own way to a call (encoder, constraint, model);

@@ -13,7 +13,7 @@ from orchestrator.modes.base import CONSIDERED, AnswerMode
 from orchestrator.query_rewriter import standalone_query
 from orchestrator.router import Router
 from orchestrator.routing_signals import AdapterDomain, Probe
-from orchestrator.turn import Approve, Turn, allows_nothing, never_cancelled, reply_language
+from orchestrator.turn import Approve, Turn, never_cancelled, reply_language, waits_for_a_person
 from retrieval.protocol import Searcher
 
 
@@ -39,7 +39,7 @@ class Assistant:
         self,
         question: Question,
         is_cancelled: Callable[[], bool] = never_cancelled,
-        approve: Approve = allows_nothing,
+        approve: Approve = waits_for_a_person,
     ) -> Iterator[AnswerEvent]:
         """Yield the events of one answer in the order of `orchestrator.events`, AnswerCompleted or AnswerFailed last.
 

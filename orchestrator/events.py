@@ -165,7 +165,10 @@ class UnsupportedSentence:
 
 @dataclass(frozen=True)
 class AnswerCompleted:
-    """The end of a good answer, with its receipt. `stopped` is true where the person cancelled it."""
+    """The end of a good answer, with its receipt. `stopped` is true where the person cancelled it.
+
+    `pending` are calls that wait for a person: the answer goes on with `orchestrator.approval.resume`.
+    """
 
     text: str
     kind: AnswerKind
@@ -179,6 +182,7 @@ class AnswerCompleted:
     adapter: str = ""
     seed: int | None = None
     answer_id: str = ""
+    pending: tuple[ToolProposed, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,15 @@ def never_cancelled() -> bool:
     return False
 
 
+class PersonNeeded(Exception):
+    """Raised by an `Approve` that cannot ask now; the answer ends with the call pending."""
+
+
+def waits_for_a_person(_proposed: ToolProposed) -> ToolCall | None:
+    """Pause: the person is asked after the stream has ended, perhaps after a restart."""
+    raise PersonNeeded
+
+
 def allows_nothing(_proposed: ToolProposed) -> ToolCall | None:
     """Refuse every call that needs a person, because no person is there to ask."""
     return None
@@ -47,7 +56,7 @@ class Turn:
     retrieval: Retrieval | None = None
     retrieve_seconds: float = 0.0
     is_cancelled: Callable[[], bool] = never_cancelled
-    approve: Approve = allows_nothing
+    approve: Approve = waits_for_a_person
 
     def timings(self, generation: Timings | None = None, retrieve: float | None = None) -> Timings:
         """The seconds of the whole turn up to now; `generation` are those that the model reported."""

@@ -1,12 +1,12 @@
 """Tools mode: calls are proposed (valid by grammar), run, and their results answer or go back to the model."""
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from core.config import Settings
 from core.language import Bilingual
-from core.types import ToolCall, Usage
-from inference.call_schema import function_of
+from core.types import DecidedCall, ToolCall, Usage
+from inference.form_filling import is_small
 from inference.function_calling import call_grammar, parse_call
 from inference.protocol import ChatEngine, GeneratedText, GenerationRequest, JsonSchema
 from orchestrator.context import Draft, Piece, assemble, budget, draft, fit_history, history_drafts
@@ -21,30 +21,43 @@ from orchestrator.events import (
 )
 from orchestrator.modes.base import sampling_of
 from orchestrator.prompts import texts
-from orchestrator.turn import Turn
+from orchestrator.prompts.texts import fill
+from orchestrator.turn import PersonNeeded, Turn
 from orchestrator.words import numbers
-from tools.base import ToolOutcome
+from tools.base import ToolEntry, ToolOutcome
+from tools.claims import claims_a_tool
 from tools.executor import ToolExecutor, denied
 from tools.proposer import CallProposer
 from tools.registry import ToolRegistry
-from tools.shortcuts import direct_call
 
-MOST_STEPS = 5
 LONGEST_IN_PROMPT = 4000
-FIRST_THAT_WRITES_CALLS = 1_000_000_000
 
 
 @dataclass
 class _Round:
-    """What the loop has come to: the chat so far, the outcomes, the model's last words."""
+    """What the loop has come to: the chat so far, the outcomes, calls that wait, the model's last words."""
 
+    offered: tuple[ToolEntry, ...]
+    schemas: list[JsonSchema]
     drafts: list[Draft]
     outcomes: list[ToolOutcome] = field(default_factory=list)
+    pending: list[ToolProposed] = field(default_factory=list)
     words: str = ""
+    is_exhausted: bool = False
+
+    def add(self, outcome: ToolOutcome) -> None:
+        """Keep a result, for the answer and for the model."""
+        self.outcomes.append(outcome)
+        self.drafts += _exchange(outcome)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing came of the question."""
+        return not (self.outcomes or self.pending or self.words)
 
 
 class ToolsMode:
-    """Calls tools in at most `MOST_STEPS` rounds, then answers. Without a registry it says that nothing is there."""
+    """Calls tools in at most `settings.tool_steps` rounds, then answers; pauses where a call needs a person."""
 
     def __init__(
         self, engine: ChatEngine, registry: ToolRegistry | None, proposer: CallProposer, settings: Settings
@@ -54,27 +67,30 @@ class ToolsMode:
         self._proposer = proposer
         self._settings = settings
 
-    @property
-    def _is_small(self) -> bool:
-        """Whether the model fills in forms rather than write calls."""
-        return 0 < self._engine.info.n_parameters < FIRST_THAT_WRITES_CALLS
-
     def answer(self, turn: Turn) -> Iterator[AnswerEvent]:
-        """Yield ContextAssembled, calls and results in turn, then the answer."""
+        """Yield ContextAssembled, calls and results in turn, then the answer or what it waits for."""
         registry = self._registry
         entries = registry.active(turn.question.scope) if registry else ()
         if registry is None or not entries:
             yield AnswerFailed(texts.TOOLS_MISSING)
             return
         offered = registry.fitting(turn.question.text, entries)
-        schemas = [entry.schema(turn.language) for entry in offered]
-        done = _Round(self._drafts(turn, schemas))
-        yield from self._rounds(turn, done, schemas, registry.executor(offered))
-        if not done.outcomes and not done.words and not turn.is_cancelled():
+        schemas: list[JsonSchema] = [entry.schema(turn.language) for entry in offered]
+        done = _Round(offered, schemas, self._drafts(turn, schemas))
+        # A resumed call may be of a tool that would not be offered now.
+        executor = registry.executor(entries)
+        yield from _resumed(turn, executor, done)
+        if not (done.outcomes and is_small(self._engine)):
+            yield from self._rounds(turn, done, executor)
+        if done.is_empty and not turn.is_cancelled():
             yield AnswerFailed(texts.NO_TOOL_FITS)
             return
-        text, is_models_own, notices = _told(done, turn.question.text)
-        yield TextDelta(text)
+        yield from self._end(turn, done)
+
+    def _end(self, turn: Turn, done: _Round) -> Iterator[AnswerEvent]:
+        text, is_models_own, notices = _told(done, turn, self._settings.tool_steps)
+        if text:
+            yield TextDelta(text)
         yield AnswerCompleted(
             text=text,
             kind="model" if is_models_own else "tool_result",
@@ -83,6 +99,7 @@ class ToolsMode:
             notices=notices,
             stopped=turn.is_cancelled(),
             model=self._engine.info.name,
+            pending=tuple(done.pending),
         )
 
     def _drafts(self, turn: Turn, schemas: Sequence[JsonSchema]) -> list[Draft]:
@@ -93,38 +110,34 @@ class ToolsMode:
         drafts, _ = fit_history(self._engine, [system], history, question, tokens, schemas)
         return drafts
 
-    def _rounds(
-        self, turn: Turn, done: _Round, schemas: Sequence[JsonSchema], executor: ToolExecutor
-    ) -> Iterator[AnswerEvent]:
-        sampling = sampling_of(turn, self._settings)
-        for _ in range(MOST_STEPS):
-            context = assemble(self._engine, done.drafts, budget(self._engine, sampling.max_tokens), tools=schemas)
+    def _rounds(self, turn: Turn, done: _Round, executor: ToolExecutor) -> Iterator[AnswerEvent]:
+        most = budget(self._engine, sampling_of(turn, self._settings).max_tokens)
+        for _ in range(self._settings.tool_steps):
+            context = assemble(self._engine, done.drafts, most, tools=done.schemas)
             yield context
-            calls, done.words = self._propose(turn, context, schemas)
+            calls, done.words = self._propose(turn, context, done)
             # The very same call again would go round in circles.
             calls = tuple(call for call in calls if not _made_before(call, done.outcomes))
             if not calls or turn.is_cancelled():
                 return
             for call in calls:
-                outcome = yield from _run(turn, executor, call)
-                done.outcomes.append(outcome)
-                done.drafts += _exchange(outcome)
-            if self._is_small:
-                return  # It has nothing to add to the results: they are the answer.
+                yield from _run(turn, executor, call, done)
+            if done.pending or is_small(self._engine):
+                return  # A small model has nothing to add to the results: they are the answer.
+        done.is_exhausted = True
 
-    def _propose(
-        self, turn: Turn, context: ContextAssembled, schemas: Sequence[JsonSchema]
-    ) -> tuple[tuple[ToolCall, ...], str]:
+    def _propose(self, turn: Turn, context: ContextAssembled, done: _Round) -> tuple[tuple[ToolCall, ...], str]:
         """The calls, or the words of an answer: what the question's own words name first, then the model."""
-        plain = direct_call(turn.question.text, [function_of(schema)["name"] for schema in schemas])
-        if plain is not None and "tool" not in context.tokens_by_origin:
-            return (plain,), ""
-        if self._is_small:
-            return self._proposer.propose(turn.question.text, schemas, turn.is_cancelled), ""
+        if self._registry is not None and not done.outcomes:
+            plain = self._registry.plain_call(turn.question.text, done.offered, turn.question.scope)
+            if plain is not None:
+                return (plain,), ""
+        if is_small(self._engine):
+            return self._proposer.propose(turn.question.text, done.schemas, turn.is_cancelled), ""
         request = GenerationRequest(
             prompt=context.prompt,
             sampling=sampling_of(turn, self._settings),
-            grammar=call_grammar(schemas),
+            grammar=call_grammar(done.schemas),
             conversation_id=turn.question.conversation_id,
         )
         events = self._engine.generate(request, turn.is_cancelled)
@@ -133,15 +146,48 @@ class ToolsMode:
         return ((call,), "") if call else ((), text)
 
 
-def _run(turn: Turn, executor: ToolExecutor, call: ToolCall) -> Generator[AnswerEvent, None, ToolOutcome]:
-    entry = executor.entry(call.name)
-    proposed = ToolProposed(call, entry.risk if entry else "read", entry.needs_approval if entry else False)
+def _resumed(turn: Turn, executor: ToolExecutor, done: _Round) -> Iterator[AnswerEvent]:
+    """What ran before the pause is told again, what was decided since is done."""
+    for decided in turn.question.options.resumed:
+        yield _proposal(executor, decided.call)
+        outcome = _decided(turn, executor, decided)
+        done.add(outcome)
+        yield _finished(outcome)
+
+
+def _decided(turn: Turn, executor: ToolExecutor, decided: DecidedCall) -> ToolOutcome:
+    if decided.result is not None:
+        return ToolOutcome(decided.call, decided.result, "failed" if decided.failed else "")
+    if not decided.allowed:
+        return denied(decided.call)
+    return executor.run(decided.call, approved=True, is_cancelled=turn.is_cancelled)
+
+
+def _run(turn: Turn, executor: ToolExecutor, call: ToolCall, done: _Round) -> Iterator[AnswerEvent]:
+    """Run one call, ask for it, or leave it pending. A call that cannot be made is not asked for."""
+    proposed = _proposal(executor, call, turn.question.options.allowed_tools)
     yield proposed
-    # The person may edit the arguments, so what runs is what they allowed.
-    allowed = turn.approve(proposed) if proposed.needs_approval else call
-    outcome = denied(call) if allowed is None else executor.run(allowed, approved=True, is_cancelled=turn.is_cancelled)
-    yield ToolFinished(outcome.call, outcome.text, outcome.failed, outcome.seconds, outcome.details)
-    return outcome
+    outcome = executor.check(call)
+    if outcome is None:
+        try:
+            # The person may edit the arguments, so what runs is what they allowed.
+            allowed = turn.approve(proposed) if proposed.needs_approval else call
+        except PersonNeeded:
+            done.pending.append(proposed)
+            return
+        outcome = _decided(turn, executor, DecidedCall(allowed or call, allowed is not None))
+    done.add(outcome)
+    yield _finished(outcome)
+
+
+def _proposal(executor: ToolExecutor, call: ToolCall, allowed: Sequence[str] = ()) -> ToolProposed:
+    entry = executor.entry(call.name)
+    asks = entry is not None and entry.needs_approval and call.name not in allowed
+    return ToolProposed(call, entry.risk if entry else "read", asks)
+
+
+def _finished(outcome: ToolOutcome) -> ToolFinished:
+    return ToolFinished(outcome.call, outcome.text, outcome.failed, outcome.seconds, outcome.details)
 
 
 def _made_before(call: ToolCall, outcomes: Sequence[ToolOutcome]) -> bool:
@@ -158,13 +204,24 @@ def _exchange(outcome: ToolOutcome) -> list[Draft]:
     ]
 
 
-def _told(done: _Round, question: str) -> tuple[str, bool, tuple[Bilingual, ...]]:
-    """The model's own words where they keep to the results, else the results as they are."""
+def _told(done: _Round, turn: Turn, steps: int) -> tuple[str, bool, tuple[Bilingual, ...]]:
+    """The model's own words where they keep to the results, else the results as they are; with what to know of it."""
+    waits = (texts.WAITS_FOR_A_PERSON,) if done.pending else ()
     good = [outcome for outcome in done.outcomes if not outcome.failed]
-    if done.words and (not good or _keeps_to(done.words, good, question)):
-        return done.words, True, ()
+    if done.words and (not good or _keeps_to(done.words, good, turn.question.text)):
+        names = [entry.name for entry in done.offered]
+        claimed = not done.outcomes and claims_a_tool(done.words, names)
+        return done.words, True, (texts.CLAIMED_WITHOUT_CALL,) if claimed else ()
+    if done.is_exhausted:
+        waits = (fill(texts.TOO_MANY_STEPS, steps=steps),)
     shown = good or done.outcomes[-1:]
-    return "\n".join(outcome.text for outcome in shown), False, (texts.TOOL_RESULT_ITSELF,)
+    notices = (texts.TOOL_RESULT_ITSELF,) if shown else ()
+    return "\n".join(_in_language(outcome, turn.language) for outcome in shown), False, (*notices, *waits)
+
+
+def _in_language(outcome: ToolOutcome, language: str) -> str:
+    """A failure is told to the person in their language, to the model in English."""
+    return outcome.message.in_(language) if outcome.message else outcome.text
 
 
 def _keeps_to(words: str, outcomes: Sequence[ToolOutcome], question: str) -> bool:

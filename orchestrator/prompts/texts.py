@@ -77,6 +77,13 @@ NO_TOOL_FITS = Bilingual(
 TOO_MANY_STEPS = Bilingual(
     en="Stopped after {steps} rounds of tool calls without an answer.", zh="已进行 {steps} 轮工具调用仍无回答，已停止。"
 )
+WAITS_FOR_A_PERSON = Bilingual(
+    en="Waiting for your decision: this call does more than read.", zh="等待您的决定：该调用不只是读取数据。"
+)
+CLAIMED_WITHOUT_CALL = Bilingual(
+    en="The answer speaks of having used a tool, but none was called.",
+    zh="回答声称使用了工具，但实际上没有调用任何工具。",
+)
 TOOLS_MISSING = Bilingual(
     en="The tools mode has no tools to call here. Switch tools on, or choose another mode.",
     zh="工具模式下没有可调用的工具。请启用工具，或选择其他模式。",
