@@ -1,4 +1,4 @@
-"""Odd real documents through the parser: does every one end, in time and memory, with its text or a clear reason?"""
+"""Odd real documents through the parser: every one must end in time and memory, with its text or a clear reason."""
 
 import argparse
 import json

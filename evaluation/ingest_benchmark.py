@@ -1,4 +1,4 @@
-"""How fast is ingest beside the bare encoder, and how fast is a second run over files that did not change?"""
+"""The speed of ingest beside the bare encoder, and of a second run over files that did not change."""
 
 import argparse
 import tempfile

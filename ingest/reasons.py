@@ -98,6 +98,10 @@ INSTALL_TESSERACT = Bilingual(
     zh="请安装 Tesseract 及语言包 eng 与 chi_sim（Debian：apt install tesseract-ocr tesseract-ocr-chi-sim；"
     "macOS：brew install tesseract tesseract-lang），然后重新导入。",
 )
+RECOGNITION_TOO_SLOW = Bilingual(
+    en="Text recognition ran out of time. Try the file again when the machine is less busy, or split it.",
+    zh="文字识别超时。请在机器较空闲时重试，或把文件拆小。",
+)
 UNREADABLE_PICTURE = Bilingual(
     en="Text recognition found nothing legible in them.", zh="文字识别未能从中读出可辨认的文字。"
 )

@@ -133,7 +133,7 @@ def _guess(data: bytes) -> Decoded:
     encoding = _canonical(best.encoding) if best is not None else ""
     if len(sample) < _SHORT and _mostly_common_hanzi(sample):
         encoding = "gb18030"
-    elif encoding in ("", "cp1250", "cp1257", "cp1254") and _only_western_letters(sample):
+    elif (len(sample) < _SHORT or not encoding) and _only_western_letters(sample):
         encoding = "cp1252"
     return _lenient(data, encoding or "cp1252", guessed=True)
 
@@ -147,8 +147,9 @@ def _mostly_common_hanzi(sample: bytes) -> bool:
 
 
 def _only_western_letters(sample: bytes) -> bool:
-    text = sample.decode("cp1252", errors="replace")
-    return all(char in _WESTERN for char in text if char >= "\x80")
+    """A few accents among plain letters; Greek, Cyrillic or Arabic would be accents nearly throughout."""
+    high = [char for char in sample.decode("cp1252", errors="replace") if char >= "\x80"]
+    return len(high) <= 0.4 * len(sample) and all(char in _WESTERN for char in high)
 
 
 def _lenient(data: bytes, encoding: str, guessed: bool = False) -> Decoded:

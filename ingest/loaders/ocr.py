@@ -35,9 +35,9 @@ def languages() -> tuple[str, ...]:
     return tuple(language for language in _WANTED if language in known)
 
 
-def read_picture(picture: bytes) -> str:
-    """The text in a PNG, JPEG, TIFF or PNM; empty where there is none, no Tesseract, or it took too long."""
-    if not languages():
+def read_picture(picture: bytes, seconds: float = PAGE_SECONDS) -> str:
+    """The text in a PNG, JPEG, TIFF or PNM; empty where there is none, no Tesseract, or `seconds` did not suffice."""
+    if not languages() or seconds <= 0:
         return ""
     command = ["tesseract", "stdin", "stdout", "-l", "+".join(languages()), "--psm", "3"]
     try:
@@ -45,7 +45,7 @@ def read_picture(picture: bytes) -> str:
             command,
             input=picture,
             capture_output=True,
-            timeout=PAGE_SECONDS,
+            timeout=seconds,
             check=False,
             env={**os.environ, "OMP_THREAD_LIMIT": "1"},
         )
@@ -63,7 +63,7 @@ def read_pictures(container: Container, name: str) -> tuple[str, tuple[Bilingual
     if not languages():
         return "", (reasons.scanned(name, reasons.INSTALL_TESSERACT).message,)
     deadline = time.monotonic() + FILE_SECONDS
-    texts = [read_picture(data) for data in large if time.monotonic() < deadline]
+    texts = [read_picture(data, min(PAGE_SECONDS, deadline - time.monotonic())) for data in large]
     return "\n\n".join(filter(None, texts)), ()
 
 

@@ -61,8 +61,7 @@ class _PdfReader:
         count = min(len(self._document), MAX_PAGES)
         pages = tuple(Page(self._page(number), number) for number in range(1, count + 1))
         if not any(page.text for page in pages) and self._unread:
-            remedy = reasons.UNREADABLE_PICTURE if ocr.languages() else reasons.INSTALL_TESSERACT
-            raise reasons.scanned(self._source.name, remedy)
+            raise reasons.scanned(self._source.name, self._remedy())
         return Parsed(
             pages,
             self._stated("Title"),
@@ -110,7 +109,7 @@ class _PdfReader:
         if not ocr.languages() or time.monotonic() > self._deadline:
             self._unread.append(number)
             return text
-        seen = ocr.read_picture(_as_pgm(page))
+        seen = ocr.read_picture(_as_pgm(page), self._deadline - time.monotonic())
         if _letters(seen) <= _letters(text):
             # A picture without words (a photo) beside a line of text is no loss.
             if not text:
@@ -122,9 +121,7 @@ class _PdfReader:
     def _warnings(self) -> list[Bilingual]:
         told: list[Bilingual] = []
         if self._unread:
-            known = bool(ocr.languages())
-            remedy = reasons.UNREADABLE_PICTURE if known else reasons.INSTALL_TESSERACT
-            told.append(_about_pages(self._unread, Bilingual("scanned", "为扫描图像"), remedy))
+            told.append(_about_pages(self._unread, Bilingual("scanned", "为扫描图像"), self._remedy()))
         if self._garbled:
             advice = Bilingual(
                 "The file's fonts do not say which characters they draw.", "文件的字体未说明所绘的字符。"
@@ -133,6 +130,12 @@ class _PdfReader:
         if self._broken:
             told.append(_about_pages(self._broken, Bilingual("damaged", "已损坏"), Bilingual("", "")))
         return told
+
+    def _remedy(self) -> Bilingual:
+        """Why pages stayed pictures, and what would help."""
+        if not ocr.languages():
+            return reasons.INSTALL_TESSERACT
+        return reasons.RECOGNITION_TOO_SLOW if time.monotonic() > self._deadline else reasons.UNREADABLE_PICTURE
 
     def _stated(self, key: str) -> str:
         try:

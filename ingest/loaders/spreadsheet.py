@@ -11,6 +11,7 @@ from python_calamine import CalamineError, CalamineWorkbook, PasswordError, ZipE
 from core.language import Bilingual
 from core.types import Page
 from ingest import reasons
+from ingest.loaders.compound import opened, read_stream
 from ingest.loaders.containers import Container
 from ingest.loaders.ocr import read_pictures
 from ingest.loaders.office_password import load_encrypted
@@ -22,6 +23,7 @@ MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 _DAY = datetime.timedelta(days=1)
 _SPARSE = 20
 _SHARED_STRING = 19  # BrtSSTItem
+_FILE_PASSWORD, _FIRST_RECORDS = 0x2F, 20
 _OLE_MARK = b"\xd0\xcf\x11\xe0"
 
 
@@ -65,9 +67,26 @@ def _open(source: Source) -> Any:
     except PasswordError:
         return None
     except (CalamineError, ZipError, OSError, ValueError) as error:
+        if _is_encrypted_biff(source):
+            return None
         if "password" in str(error).lower() or "encrypt" in str(error).lower():
             return None
         raise reasons.damaged(source.name, str(error)) from error
+
+
+def _is_encrypted_biff(source: Source) -> bool:
+    """Whether an XLS has the record that announces a password ([MS-XLS] 2.4.117), among its first ones."""
+    if not source.data.startswith(_OLE_MARK):
+        return False
+    with opened(source) as container:
+        stream = read_stream(container, "Workbook") or read_stream(container, "Book")
+    place = 0
+    for _ in range(_FIRST_RECORDS):
+        kind, size = int.from_bytes(stream[place : place + 2], "little"), stream[place + 2 : place + 4]
+        if kind == _FILE_PASSWORD:
+            return True
+        place += 4 + int.from_bytes(size, "little")
+    return False
 
 
 def _strings_of_xlsb(source: Source, reason: str) -> Parsed:
