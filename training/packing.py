@@ -70,6 +70,8 @@ class _Group:
 
 def make_packs(rows: Sequence[TokenRow], pack_tokens: int, seed: int) -> list[Pack]:
     """Lay out all rows in packs of at most `pack_tokens` (one row alone may be longer), in an order drawn by `seed`."""
+    if not rows:
+        return []
     draw = random.Random(seed)  # noqa: S311 - a reproducible order, no secret
     groups = list(_groups(rows, pack_tokens, draw))
     draw.shuffle(groups)

@@ -79,6 +79,11 @@ def test_packs_keep_to_the_limit_unless_one_row_is_longer() -> None:
     assert all(len(pack.ids) <= 50 or pack.examples == 1 for pack in packs)
 
 
+def test_no_rows_make_no_packs() -> None:
+    # A run without held-out rows has nothing to check, and must not try.
+    assert make_packs([], 50, seed=1) == []
+
+
 def test_batches_hold_enough_examples() -> None:
     packs = make_packs([row([n] * 20, [n]) for n in range(10)], 45, seed=1)
     counts = [sum(pack.examples for pack in batch) for batch in batches(packs, 4)]
