@@ -1,10 +1,23 @@
 """The page: Streamlit runs this script anew at every interaction."""
 
+import importlib
+from collections.abc import Callable
+
 import streamlit as st
 
 from app import session, theme
-from app.views import chat, compare, documents, models, tools
+from app.views import chat
 from app.widgets import sidebar
+
+# name of the view -> icon, in the order of the sidebar; each is imported when it is opened for the first time.
+PAGES = {
+    "documents": ":material/folder_open:",
+    "compare": ":material/compare:",
+    "tools": ":material/build:",
+    "finetune": ":material/tune:",
+    "xray": ":material/radiology:",
+    "models": ":material/memory:",
+}
 
 
 def main() -> None:
@@ -14,16 +27,20 @@ def main() -> None:
     st.set_page_config(page_title="Fourfold", page_icon=str(theme.BRAND), layout="centered")
     st.logo(theme.WORDMARK, icon_image=theme.BRAND, size="large")
     st.html(theme.STYLE)
-    pages = [
-        st.Page(chat.draw, title=words("nav.chat"), icon=":material/chat:", url_path="chat", default=True),
-        st.Page(documents.draw, title=words("nav.documents"), icon=":material/folder_open:", url_path="documents"),
-        st.Page(compare.draw, title=words("nav.compare"), icon=":material/compare:", url_path="compare"),
-        st.Page(tools.draw, title=words("nav.tools"), icon=":material/build:", url_path="tools"),
-        st.Page(models.draw, title=words("nav.models"), icon=":material/memory:", url_path="models"),
-    ]
-    page = st.navigation(pages)
-    sidebar.draw(pages[0])
+    pages = {"chat": st.Page(chat.draw, title=words("nav.chat"), icon=":material/chat:", url_path="chat", default=True)}
+    for name, icon in PAGES.items():
+        pages[name] = st.Page(_view(name), title=words(f"nav.{name}"), icon=icon, url_path=name)
+    session.remember_pages(pages)
+    page = st.navigation(list(pages.values()))
+    sidebar.draw(pages["chat"])
     page.run()
+
+
+def _view(name: str) -> Callable[[], None]:
+    def draw() -> None:
+        importlib.import_module(f"app.views.{name}").draw()
+
+    return draw
 
 
 main()

@@ -1,7 +1,8 @@
 """Typed access to what belongs to one browser tab, and to what the whole process shares."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import streamlit as st
 
@@ -13,6 +14,7 @@ from core.types import DEFAULT_COLLECTION, Mode
 _LANGUAGE = "language"
 _CONVERSATION = "conversation"
 _OPEN = "open_panel"
+_PAGES = "pages"
 # In the address, so that a refresh finds its conversation again.
 CONVERSATION_PARAMETER = "c"
 
@@ -76,6 +78,16 @@ def collection() -> str:
 def choose_collection(name: str) -> None:
     """Search this collection from now on, in this tab."""
     st.session_state["collection"] = name
+
+
+def remember_pages(pages: Mapping[str, Any]) -> None:
+    """Keep the pages of this run, by name, for `page`."""
+    st.session_state[_PAGES] = dict(pages)
+
+
+def page(name: str) -> Any:
+    """The page of that name, for `st.switch_page`; None where the view is drawn without the others."""
+    return st.session_state.get(_PAGES, {}).get(name)
 
 
 def panel() -> OpenPanel | None:

@@ -38,7 +38,7 @@ def draw_open_panel() -> None:
         _dialog(words("sources.title", number=source.number), lambda: _source(source, view, words))
     elif panel.kind == "prompt" and view.context is not None:
         context = view.context
-        _dialog(words("prompt.title"), lambda: _prompt(context, words))
+        _dialog(words("prompt.title"), lambda: _prompt(context, panel.subject, words))
 
 
 def _dialog(title: str, draw: Callable[[], None]) -> None:
@@ -114,7 +114,10 @@ def _marked_span(source: Source, view: AnswerView) -> tuple[int, int]:
     )
 
 
-def _prompt(context: ContextAssembled, words: Wording) -> None:
+def _prompt(context: ContextAssembled, answer_id: str, words: Wording) -> None:
+    if session.page("xray") is not None and st.button(words("prompt.xray"), icon=":material/radiology:"):
+        session.close_panel()
+        st.switch_page(session.page("xray"), query_params={"answer": answer_id})
     total = sum(context.tokens_by_origin.values())
     st.caption(words("prompt.explained", total=total, budget=context.budget_tokens))
     counts = [

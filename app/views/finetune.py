@@ -1,0 +1,213 @@
+"""Fine-tuning: adapters and their exams, a new one from labelled examples, the running jobs."""
+
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from app import session
+from app.ingest_jobs import safe_name
+from app.widgets.answer_text import plain_label
+from app.wording import Wording
+from core.config import Settings
+from core.errors import FourfoldError
+from training.adapters import Adapter, AdapterLibrary
+from training.checks import PreparedData, prepare
+from training.dataset import load_data
+from training.estimate import default_threads, estimate, refuse_too_large
+from training.gguf_model import base_path, check_trainable, read_model
+from training.jobs import ENDED, Job, JobBoard, JobSpec, JobStatus
+from training.packing import make_packs
+from training.recipe import TrainingRecipe
+from training.runner import describe_status
+
+POLL_SECONDS = 2.0
+SHOWN_EXAMPLES = 3
+_CHECKED = "checked_data"
+
+
+@dataclass(frozen=True)
+class CheckedData:
+    """Examples that were checked, and what training on them will take."""
+
+    name: str
+    spec: JobSpec
+    data: PreparedData
+    seconds: float
+    examples: tuple[str, ...]
+
+
+def draw() -> None:
+    """Draw the page."""
+    words, settings = session.words(), session.container().settings
+    st.title(words("finetune.title"))
+    st.write(words("finetune.text"))
+    made, new = st.tabs([words("finetune.adapters"), words("finetune.new")])
+    with made:
+        _jobs(settings, words)
+        _adapters(settings, words)
+    with new:
+        _new(settings, words)
+
+
+def _adapters(settings: Settings, words: Wording) -> None:
+    library = AdapterLibrary(settings)
+    adapters = library.list()
+    if not adapters:
+        st.caption(words("finetune.none"))
+    for adapter in adapters:
+        with st.container(border=True):
+            with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+                st.markdown(f"**{plain_label(adapter.name)}**", width="content")
+                if adapter.bundled:
+                    st.badge(words("finetune.bundled"), color="gray")
+                elif st.button(":material/delete:", key=f"delete_{adapter.name}", type="tertiary"):
+                    library.delete(adapter.name)
+                    st.rerun()
+            _card(adapter, words)
+
+
+def _card(adapter: Adapter, words: Wording) -> None:
+    st.caption(words("finetune.made_for", base=plain_label(adapter.base_name, 60), examples=adapter.card.examples))
+    model = session.container().model
+    if model is not None and not adapter.fits(model.sha256):
+        st.caption(":material/warning: " + words("finetune.other_base"))
+    rows = [_exam_row(row, words) for row in adapter.card.exam.get("results", ())]
+    if rows:
+        st.table(rows)
+    general = [adapter.card.exam.get(key) for key in ("general_before", "general_after")]
+    if all(general):
+        before, after = (f"{score['mean']:.0%}" for score in general if score)
+        st.caption(words("finetune.general", before=before, after=after))
+    worse = adapter.card.exam.get("worse", ())
+    if worse:
+        with st.expander(words("finetune.worse", count=len(worse))):
+            for row in worse:
+                st.text(f"{row['question'][-200:]}\n→ {row['base']}\n→ {row['adapter']}\n✓ {row['wanted']}")
+
+
+def _exam_row(row: dict[str, Any], words: Wording) -> dict[str, str]:
+    score = row["score"]
+    return {
+        words("finetune.way"): str(row["title"].get(words.language, row["name"])),
+        words("finetune.score"): f"{score['mean']:.3f}",
+        words("finetune.interval"): f"{score['low']:.3f} – {score['high']:.3f}",
+        words("finetune.count"): str(score["n"]),
+    }
+
+
+def _jobs(settings: Settings, words: Wording) -> None:
+    if any(job.status().state not in ENDED for job in JobBoard(settings).list()):
+        _watch(settings, words)
+    else:
+        _job_list(settings, words)
+
+
+@st.fragment(run_every=POLL_SECONDS)
+def _watch(settings: Settings, words: Wording) -> None:
+    """The running jobs; they live in processes of their own, so a refresh or a restart of the page ends none."""
+    _job_list(settings, words)
+    if all(job.status().state in ENDED for job in JobBoard(settings).list()):
+        st.rerun()
+
+
+def _job_list(settings: Settings, words: Wording) -> None:
+    board = JobBoard(settings)
+    for job in board.list():
+        status = job.status()
+        if status.state == "finished":
+            # The adapter's card has taken over what the job knew.
+            job.remove()
+            continue
+        with st.container(border=True):
+            _job(board, job, status, words)
+
+
+def _job(board: JobBoard, job: Job, status: JobStatus, words: Wording) -> None:
+    st.markdown(f"**{plain_label(job.spec().name)}** · {words.or_key('job', status.state)}")
+    total = float(status.progress.get("total_steps", 0) or 0)
+    share = float(status.progress.get("step", 0)) / total if total else 0.0
+    line = plain_label(describe_status(status)(words.language), 300)
+    if status.state in ENDED:
+        st.caption(line)
+    else:
+        st.progress(min(1.0, share), text=line)
+    losses = [{"loss": row["loss"]} for row in job.metrics() if "loss" in row]
+    if len(losses) > 1:
+        st.line_chart(losses, height=160)
+    with st.container(horizontal=True):
+        if status.state == "failed" and st.button(words("finetune.resume"), key=f"resume_{job.id}"):
+            board.start(job)
+            st.rerun()
+        if st.button(words("finetune.cancel"), key=f"cancel_{job.id}", icon=":material/delete:"):
+            job.cancel()
+            st.rerun()
+
+
+def _new(settings: Settings, words: Wording) -> None:
+    st.caption(words("finetune.what_for"))
+    with st.form("training", border=False):
+        name = st.text_input(words("finetune.name"), max_chars=60)
+        file = st.file_uploader(words("finetune.data"), type=["jsonl", "json", "csv", "tsv"])
+        epochs = st.number_input(words("finetune.epochs"), 1, 20, 2)
+        if st.form_submit_button(words("finetune.check"), type="primary") and file is not None and name.strip():
+            _check(settings, name.strip(), file.name, file.getvalue(), int(epochs))
+    checked: CheckedData | None = st.session_state.get(_CHECKED)
+    if checked is not None:
+        _ready(settings, checked, words)
+
+
+def _check(settings: Settings, name: str, file_name: str, content: bytes, epochs: int) -> None:
+    words = session.words()
+    try:
+        with st.spinner(words("finetune.checking")), tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / safe_name(file_name)
+            path.write_bytes(content)
+            st.session_state[_CHECKED] = checked_data(settings, name, path, epochs)
+    except FourfoldError as error:
+        st.session_state[_CHECKED] = None
+        st.error(plain_label(error.message.in_(words.language), 600))
+
+
+def checked_data(settings: Settings, name: str, path: Path, epochs: int) -> CheckedData:
+    """Check the examples in a file and estimate the training. Raises TrainingError with what to mend."""
+    from training.lora import load_tokenizer
+    from training.rendering import ChatFormat
+
+    base = read_model(base_path(settings))
+    check_trainable(base)
+    recipe = replace(TrainingRecipe(), epochs=epochs, threads=default_threads())
+    chat = ChatFormat(load_tokenizer(base.path))
+    data = load_data(path)
+    prepared = prepare(data, lambda one: len(chat.row(one).ids), recipe.max_tokens, recipe.held_out_share, recipe.seed)
+    rows = [chat.row(example) for example in prepared.train]
+    packs = make_packs(rows, recipe.pack_tokens, recipe.seed)
+    needed = estimate(base, recipe, packs, sum(len(row.ids) for row in rows))
+    refuse_too_large(needed)
+    shown = tuple("".join(piece.text for piece in chat.pieces(one)) for one in prepared.train[:SHOWN_EXAMPLES])
+    spec = JobSpec(name, str(base.path.absolute()), recipe, "", kind=data.format)
+    return CheckedData(name, spec, prepared, needed.seconds, shown)
+
+
+def _ready(settings: Settings, checked: CheckedData, words: Wording) -> None:
+    data, report = checked.data, checked.data.report
+    with st.container(border=True):
+        st.markdown(f"**{plain_label(checked.name)}**")
+        st.write(
+            words("finetune.split", train=len(data.train), held_out=len(data.held_out), exam=len(data.exam))
+            + " "
+            + words("finetune.minutes", minutes=f"{checked.seconds / 60:.0f}")
+        )
+        for notice in report.notices:
+            st.caption(":material/info: " + plain_label(notice.in_(words.language), 300))
+        with st.expander(words("finetune.examples")):
+            for example in checked.examples:
+                st.text(example)
+                st.divider()
+        if st.button(words("finetune.train"), type="primary", icon=":material/model_training:"):
+            board = JobBoard(settings)
+            board.start(board.create(checked.spec, data))
+            st.session_state[_CHECKED] = None
+            st.rerun()
