@@ -15,10 +15,10 @@ from typing import Any
 
 from core.config import Settings
 from core.types import AnswerOptions, Message, Question, Scope
-from evaluation.context_library import contexts_library
-from evaluation.datasets import ExamQuestion, read_questions
+from evaluation.datasets import ExamQuestion, read_contexts, read_questions
 from evaluation.figures import mean_with_interval
 from evaluation.metrics import contained, exact_match, token_f1
+from evaluation.retrieval import cached_library, collection_of
 from orchestrator.assistant import Assistant
 from orchestrator.events import AnswerCompleted, AnswerEvent, AnswerFailed, ContextAssembled, SourcesFound
 
@@ -103,7 +103,8 @@ def run(options: argparse.Namespace, settings: Settings) -> dict[str, Any]:
     from inference.runtime import open_engine
     from orchestrator.build import assistant_over
 
-    library, collection = contexts_library(options.contexts, settings)
+    library = cached_library(settings)
+    collection = collection_of(library, read_contexts(options.contexts))
     engine = open_engine(settings)
     adapter = None if not options.adapter else "" if options.adapter == NO_ADAPTER else options.adapter
     assistant = assistant_over(settings, engine, library.searcher(), grounded=adapter)

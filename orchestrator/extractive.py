@@ -1,20 +1,29 @@
-"""An answer without a model: the sentences of the passages that answer best, word for word, with citations."""
+"""An answer without a model: the sentences of the passages that answer best, word for word, with citations.
 
-import math
-from collections import Counter
+A linear model (`sentence_weights.json`, in the order of `orchestrator.sentence_features`) scores each sentence. It was
+fitted by logistic regression on the development halves of four question sets; `evaluation/DECISIONS.md` has figures.
+"""
+
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
-from core.language import sentence_spans
+import numpy as np
+from numpy.typing import NDArray
+
 from orchestrator.events import Citation, Source
-from orchestrator.words import terms
+from orchestrator.sentence_features import candidates, sentence_features
 
 MOST_SENTENCES = 2
+MOST_PASSAGES = 3
+WEIGHTS = Path(__file__).parent / "sentence_weights.json"
 
 
 @dataclass(frozen=True)
 class Sentence:
-    """A sentence of a source: `start` and `end` are offsets in the text of its chunk."""
+    """A sentence of a source: `start` and `end` are offsets in the text of its chunk; `score` rises with fitness."""
 
     source: int
     text: str
@@ -33,9 +42,8 @@ class ExtractiveAnswer:
 
 def extractive_answer(question: str, sources: Sequence[Source], most: int = MOST_SENTENCES) -> ExtractiveAnswer:
     """Return the best `most` sentences of the used `sources` (best first), each followed by `[n]`."""
-    ranked = ranked_sentences(question, [source for source in sources if source.used])
     text, citations = "", []
-    for sentence in ranked[:most]:
+    for sentence in ranked_sentences(question, [source for source in sources if source.used])[:most]:
         start = len(text) + (1 if text else 0)
         text += (" " if text else "") + f"{sentence.text} [{sentence.source}]"
         citations.append(_citation(sentence, start))
@@ -43,24 +51,24 @@ def extractive_answer(question: str, sources: Sequence[Source], most: int = MOST
 
 
 def ranked_sentences(question: str, sources: Sequence[Source]) -> list[Sentence]:
-    """Return all sentences of `sources`, best first."""
-    wanted = Counter(terms(question))
-    pool = [(source, span) for source in sources for span in sentence_spans(source.chunk.chunk.text)]
-    rarity = _rarity([terms(source.chunk.chunk.text[slice(*span)]) for source, span in pool])
-    sentences = [_scored(source, span, wanted, rarity) for source, span in pool]
-    return sorted(sentences, key=lambda sentence: -sentence.score)
+    """Return the sentences of the best `MOST_PASSAGES` of `sources`, best first, the same words only once."""
+    best = sources[:MOST_PASSAGES]
+    pool = candidates([source.chunk.chunk.text for source in best])
+    if not pool:
+        return []
+    scores = sentence_features(question, pool, [source.chunk.score for source in best]) @ _weights()
+    found: dict[str, Sentence] = {}
+    for place in np.argsort(-scores, kind="stable"):
+        item = pool[place]
+        text = " ".join(item.text.split())
+        found.setdefault(text, Sentence(best[item.passage].number, text, item.start, item.end, float(scores[place])))
+    return list(found.values())
 
 
-def _scored(source: Source, span: tuple[int, int], wanted: Counter[str], rarity: dict[str, float]) -> Sentence:
-    text = " ".join(source.chunk.chunk.text[slice(*span)].split())
-    here = set(terms(text))
-    score = sum(rarity.get(term, 0.0) for term in wanted if term in here)
-    return Sentence(source.number, text, *span, score=score / source.number**0.25)
-
-
-def _rarity(sentences: Sequence[Sequence[str]]) -> dict[str, float]:
-    counts = Counter(term for sentence in sentences for term in set(sentence))
-    return {term: math.log(1 + len(sentences) / count) for term, count in counts.items()}
+@cache
+def _weights() -> NDArray[np.float64]:
+    """float64 (N_FEATURES,)."""
+    return np.array(json.loads(WEIGHTS.read_text(encoding="utf-8"))["weights"])
 
 
 def _citation(sentence: Sentence, start: int) -> Citation:

@@ -1,7 +1,7 @@
 """Writes an answer into the history while it is given: partial text as tokens arrive, the receipt at the end."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 from orchestrator.events import AnswerCompleted, AnswerEvent, AnswerFailed, TextDelta, ThinkingDelta
@@ -11,7 +11,7 @@ from orchestrator.serialise import to_json
 SAVE_EVERY_SECONDS = 0.25
 
 
-def record(history: History, answer_id: str, events: Iterator[AnswerEvent]) -> Iterator[AnswerEvent]:
+def record(history: History, answer_id: str, events: Iterator[AnswerEvent]) -> Generator[AnswerEvent, None, None]:
     """Pass `events` through and keep them under the message `answer_id` (of `History.begin_answer`).
 
     The receipt is `{"events": [...]}`: every event but the deltas, as `orchestrator.serialise` writes them, and
