@@ -110,6 +110,8 @@ class Container:
             self._parts = parts
             self._built.set()
             self.model = parts.engine.info
+            self._warm.set()
+            # What follows only saves the first search its wait.
             parts.warm_up()
         except FourfoldError as error:
             self.problem = error.message
