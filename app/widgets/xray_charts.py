@@ -4,13 +4,15 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 import altair as alt
+import numpy as np
 import streamlit as st
 
 from interpretability.model_file import Floats
 
 ROW_HEIGHT = 22
+DENSE_ROW_HEIGHT = 13
 GREEN = "#1d8c6c"
-_SCHEME: Final = "greens"
+_RANGE: Final = ["#eef5f2", "#1d8c6c", "#0b4a39"]
 _DIVERGING: Final = "purplegreen"
 _MAX_CELLS = 20_000
 
@@ -34,17 +36,20 @@ def heatmap(
     domain: tuple[float, float] | None = None,
 ) -> None:
     """A matrix (rows, columns) as colours. `titles`: of the rows, of the columns, of the value with its unit."""
+    # What has no value, such as attention to the future, stays empty.
     if matrix.size > _MAX_CELLS:
         matrix, rows, columns = matrix[-100:, -200:], rows[-100:], columns[-200:]
+    places = [(int(row), int(column)) for row, column in np.argwhere(np.isfinite(matrix))]
     cells = _table(
         {
-            "row": [row for row in rows for _ in columns],
-            "column": [column for _ in rows for column in columns],
-            "value": matrix.astype(float).ravel().tolist(),
+            "row": [rows[row] for row, _ in places],
+            "column": [columns[column] for _, column in places],
+            "value": [float(matrix[place]) for place in places],
         }
     )
     diverging = domain is not None and domain[0] < 0
-    scale = alt.Scale(scheme=_DIVERGING if diverging else _SCHEME, domain=list(domain) if domain else alt.Undefined)
+    limits = list(domain) if domain else alt.Undefined
+    scale = alt.Scale(scheme=_DIVERGING, domain=limits) if diverging else alt.Scale(range=_RANGE, domain=limits)
     chart = (
         alt.Chart(cells)
         .mark_rect()
@@ -60,7 +65,7 @@ def heatmap(
                 alt.Tooltip("value:Q", title=titles[2], format=".4f"),
             ],
         )
-        .properties(height=max(180, min(640, ROW_HEIGHT * len(rows) + 120)))
+        .properties(height=alt.Step(ROW_HEIGHT if len(rows) <= 30 else DENSE_ROW_HEIGHT))
     )
     st.altair_chart(chart, width="stretch")
 
@@ -97,11 +102,13 @@ def bars(
     }
     if series:
         encoding["yOffset"] = alt.YOffset("series:N", sort=list(dict.fromkeys(series[1])))
-    height = max(120, ROW_HEIGHT * len(unique) * (len(set(series[1])) if series else 1) * 0.8 + 90)
+    height = alt.Step(ROW_HEIGHT * (1.4 if series else 1), **{"for": "position"})
     st.altair_chart(alt.Chart(table).mark_bar().encode(**encoding).properties(height=height), width="stretch")
 
 
-def lines(values: Floats, names: Sequence[str], titles: tuple[str, str, str], first: int = 0) -> None:
+def lines(
+    values: Floats, names: Sequence[str], titles: tuple[str, str, str], first: int = 0, logarithmic: bool = False
+) -> None:
     """One line per column of `values` (points, series). `titles`: of the x axis, of the value (unit), of the series."""
     table = _table(
         {
@@ -115,7 +122,7 @@ def lines(values: Floats, names: Sequence[str], titles: tuple[str, str, str], fi
         .mark_line(point=len(values) < 60)
         .encode(
             x=alt.X("x:Q", title=titles[0], axis=alt.Axis(tickMinStep=1)),
-            y=alt.Y("value:Q", title=titles[1]),
+            y=alt.Y("value:Q", title=titles[1], scale=alt.Scale(type="log" if logarithmic else "linear")),
             color=alt.Color("series:N", sort=list(names), title=titles[2], legend=alt.Legend(orient="top", columns=6)),
             tooltip=[
                 alt.Tooltip("series:N", title=titles[2]),
@@ -163,7 +170,7 @@ def lens_grid(
     )
     cells = base.mark_rect().encode(
         color=alt.Color(
-            "value:Q", title=titles[2], scale=alt.Scale(scheme=_SCHEME, domain=[0, 1]), legend=alt.Legend(orient="top")
+            "value:Q", title=titles[2], scale=alt.Scale(range=_RANGE, domain=[0, 1]), legend=alt.Legend(orient="top")
         ),
         tooltip=[
             alt.Tooltip("row:N", title=titles[0]),
@@ -173,6 +180,6 @@ def lens_grid(
         ],
     )
     text = base.mark_text(fontSize=10).encode(
-        text="word:N", color=alt.condition("datum.value > 0.5", alt.value("white"), alt.value("#444444"))
+        text="word:N", color=alt.condition("datum.value > 0.3", alt.value("white"), alt.value("#444444"))
     )
-    st.altair_chart((cells + text).properties(height=ROW_HEIGHT * len(rows) + 110), width="stretch")
+    st.altair_chart((cells + text).properties(height=alt.Step(ROW_HEIGHT)), width="stretch")

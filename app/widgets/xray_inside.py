@@ -1,5 +1,6 @@
 """X-ray, what happens inside: attention of any layer and head, change and lens layer by layer."""
 
+import numpy as np
 import streamlit as st
 
 from app.widgets import xray_charts as charts
@@ -39,7 +40,7 @@ def draw_attention(subject: Subject) -> None:
     mean = subject.say("mean_of_heads")
     head = right.selectbox(subject.say("head"), heads, format_func=lambda h: mean if h is None else str(h))
     # The columns before the window are far away and thin: they are summed out of the picture, not out of the model.
-    weights = seen.head(head)[:, subject.first :]
+    weights = np.where(seen.allowed(), seen.head(head), np.nan)[:, subject.first :].astype(np.float32)
     labels = subject.labels[subject.first :]
     titles = (subject.say("from_token"), subject.say("to_token"), subject.say("weight"))
     charts.heatmap(weights, labels, labels, titles, (0.0, 1.0))
@@ -66,7 +67,7 @@ def draw_layers(subject: Subject) -> None:
     st.markdown(f"**{subject.say('change')}**")
     change = states.relative_change()[:, -shown:]
     titles = (subject.say("layer"), subject.say("relative_change"), subject.say("token"))
-    charts.lines(change, subject.labels[-shown:], titles, first=1)
+    charts.lines(change, subject.labels[-shown:], titles, first=1, logarithmic=True)
 
 
 def _grid(subject: Subject, reading: Lens, columns: list[str]) -> None:

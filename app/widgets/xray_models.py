@@ -42,7 +42,7 @@ def _steering(subject: Subject) -> None:
     left, right = st.columns(2)
     positive = left.text_area(subject.say("positive"), _POSITIVE).strip().splitlines()
     negative = right.text_area(subject.say("negative"), _NEGATIVE).strip().splitlines()
-    strength = st.slider(subject.say("strength"), -2.0, 2.0, 1.0, 0.25)
+    strength = st.slider(subject.say("strength"), -0.5, 0.5, 0.15, 0.05)
     if not (positive and negative):
         return
     place = (tuple(positive), tuple(negative))

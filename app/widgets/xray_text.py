@@ -42,8 +42,8 @@ WORDS: dict[str, Bilingual] = {
     "tab_loop": Bilingual("Loop", "循环"),
     "tab_passages": Bilingual("Passages", "段落"),
     "tab_compare": Bilingual("Compare", "对比"),
-    "tab_dog": Bilingual("The dog", "小狗"),
-    "tab_parameters": Bilingual("Parameters", "参数"),
+    "tab_dog": Bilingual("Dog", "小狗"),
+    "tab_parameters": Bilingual("Weights", "参数"),
     "evidence": Bilingual("What this is evidence of: {text}", "这能说明什么：{text}"),
     "token": Bilingual("token", "词元"),
     "tokens": Bilingual("tokens", "词元数"),
@@ -106,7 +106,7 @@ WORDS: dict[str, Bilingual] = {
     "to_token": Bilingual("to this token (column)", "看向这个词元（列）"),
     "weight": Bilingual("attention weight (0 to 1)", "注意力权重（0 到 1）"),
     "causal": Bilingual(
-        "White above the diagonal: a token cannot look at what comes after it.",
+        "Empty above the diagonal: a token cannot look at what comes after it.",
         "对角线上方为空：词元看不到后面的内容。",
     ),
     "sink": Bilingual(
@@ -115,7 +115,7 @@ WORDS: dict[str, Bilingual] = {
     ),
     "share": Bilingual("share (0 to 1)", "比例（0 到 1）"),
     "change": Bilingual("Change of each token's vector, per layer", "每层中各词元向量的变化"),
-    "relative_change": Bilingual("change / length before", "变化量 / 原长度"),
+    "relative_change": Bilingual("change / length before (log scale)", "变化量 / 原长度（对数刻度）"),
     "lens": Bilingual("If the model stopped at this layer, it would say", "如果模型停在这一层，它会说"),
     "probability": Bilingual("probability (0 to 1)", "概率（0 到 1）"),
     "last_tokens": Bilingual("tokens shown", "显示的词元数"),
