@@ -61,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--base", default="", help="path of a GGUF (default: the chat model of the settings)")
     one.add_argument("--limit", type=int, default=0, help="use the first N examples only")
     one.add_argument("--check", action="store_true", help="check and estimate only")
+    one.add_argument("--exam-rows", type=int, default=-1, help="rows of the exam at most; 0: no exam")
     one.add_argument("--go-on", default="", metavar="ADAPTER", help="go on from this adapter, with its rank")
     one.add_argument("--detach", action="store_true", help="return as soon as it runs")
     _add_recipe(one)
@@ -138,15 +139,23 @@ def _train(options: argparse.Namespace, settings: Settings) -> int:
     data = load_data(options.data)
     if options.limit:
         data = replace(data, examples=data.examples[: options.limit])
-    prepared = _prepare_and_show(data, base, recipe, options.language)
+    prepared = _limited_exam(_prepare_and_show(data, base, recipe, options.language), options.exam_rows)
     if options.check:
         return 0
     board = JobBoard(settings)
     start = str(AdapterLibrary(settings).get(options.go_on).path) if options.go_on else ""
-    spec = JobSpec(options.name, str(base.path.absolute()), recipe, kind=data.format, start_from=start)
+    exam = options.exam_rows != 0
+    spec = JobSpec(options.name, str(base.path.absolute()), recipe, kind=data.format, exam=exam, start_from=start)
     job = board.create(spec, prepared)
     print(f"job {job.id}")
     return _follow(board, job, options)
+
+
+def _limited_exam(prepared: PreparedData, rows: int) -> PreparedData:
+    """The same with at most `rows` in the exam (negative: all); what the exam does not need is learned from."""
+    if rows < 0:
+        return prepared
+    return replace(prepared, train=(*prepared.train, *prepared.exam[rows:]), exam=prepared.exam[:rows])
 
 
 def _recipe(options: argparse.Namespace) -> TrainingRecipe:
