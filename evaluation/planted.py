@@ -4,6 +4,7 @@ Leaving a passage out and scoring the answer again is compared with two readings
 layers and heads, and the strongest head.
 """
 
+import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -11,9 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
+from core.config import Settings
 from core.grounded_prompt import NumberedPassage, grounded_messages, grounded_parts
 from inference.protocol import ChatEngine
-from interpretability.xray import Xray
+from inference.runtime import open_engine
+from interpretability.xray import OPERATIONS, Xray
 
 CASES = Path(__file__).parent / "cases" / "planted.jsonl"
 N_PASSAGES = 4
@@ -95,6 +98,23 @@ def run_planted(engine: ChatEngine, xray: Xray, cases: Sequence[PlantedCase]) ->
         return sum(getattr(result, name) == result.planted for result in results)
 
     return PlantedReport(len(results), right("left_out"), right("attention_mean"), right("attention_max"), results)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Register what may be chosen on the command line."""
+    parser.add_argument("--limit", type=int, default=0, help="only the first so many facts; 0: all")
+    parser.add_argument("--same-kind", action="store_true", help="distractors of the same form, the harder test")
+
+
+def run(options: argparse.Namespace, settings: Settings) -> dict[str, object]:
+    """Run the test on the model that the settings name; the report as plain values."""
+    cases = planted_cases(read_facts(), options.same_kind)
+    engine = open_engine(settings, extensions=(OPERATIONS,))
+    try:
+        xray = Xray(engine.call, Path(engine.info.path))
+        return run_planted(engine, xray, cases[: options.limit or None]).to_json()
+    finally:
+        engine.close()
 
 
 def _judge(engine: ChatEngine, xray: Xray, case: PlantedCase) -> PlantedResult:

@@ -167,6 +167,7 @@ def _actions(message: StoredMessage, is_last: bool) -> None:
                 on_click=session.open_panel,
                 args=("prompt", message.id),
             )
+            _xray(message.id, words)
         if is_last and st.button(
             words("answer.again"), key=f"regenerate_{message.id}", type="tertiary", icon=":material/refresh:"
         ):
@@ -174,6 +175,15 @@ def _actions(message: StoredMessage, is_last: bool) -> None:
         _siblings(message)
         if view.completed is not None:
             _feedback(message)
+
+
+def _xray(answer_id: str, words: Wording) -> None:
+    """One click from an answer to what its passages weighed."""
+    page = session.page("xray")
+    if page is not None and st.button(
+        ":material/radiology:", key=f"xray_{answer_id}", type="tertiary", help=words("prompt.xray")
+    ):
+        st.switch_page(page, query_params={"answer": answer_id})
 
 
 def _feedback(message: StoredMessage) -> None:

@@ -24,11 +24,6 @@ ANSWER_PARAMETER = "answer"
 EXAMPLE = "The capital of France is"
 
 
-def open_answer(answer_id: str) -> None:
-    """X-ray the prompt of a past answer at the next draw of this page."""
-    st.session_state["xray_answer"] = answer_id
-
-
 def draw() -> None:
     """Draw the page."""
     language = session.language()
@@ -67,11 +62,11 @@ def _xray(call: Callable[..., object], path: str) -> Xray:
 
 def _past_answer() -> tuple[AnswerView | None, str]:
     """The answer that was opened from the chat, and its id."""
-    chosen = st.session_state.get("xray_answer") or st.query_params.get(ANSWER_PARAMETER, "")
+    chosen = st.query_params.get(ANSWER_PARAMETER, "")
     if not chosen:
         return None, ""
     try:
-        view = view_of_message(session.container().history.message(str(chosen)))
+        view = view_of_message(session.container().history.message(chosen))
     except KeyError:
         view = AnswerView()
     if view.context is None:
@@ -79,11 +74,10 @@ def _past_answer() -> tuple[AnswerView | None, str]:
     words = WORDS["of_answer"].in_(session.language())
     st.info(words, icon=":material/forum:")
     st.button(WORDS["leave_answer"].in_(session.language()), on_click=_leave)
-    return view, str(chosen)
+    return view, chosen
 
 
 def _leave() -> None:
-    st.session_state["xray_answer"] = ""
     st.query_params.pop(ANSWER_PARAMETER, None)
 
 
@@ -115,7 +109,7 @@ def _tabs(subject: Subject, engine: ChatEngine, view: AnswerView | None, answer_
     }
     titles = [subject.say(f"tab_{name}") for name in parts]
     opened = subject.say("tab_passages") if given is not None else titles[0]
-    tabs = st.tabs(titles, default=opened, key=f"xray_tabs_{subject.language}", on_change="rerun")
+    tabs = st.tabs(titles, default=opened, key=f"xray_tabs_{subject.language}_{answer_id}", on_change="rerun")
     for tab, (name, draw_part) in zip(tabs, parts.items(), strict=True):
         if tab.open:
             with tab:
