@@ -1,0 +1,104 @@
+"""Labels from feedback, documents and a teacher; questions by rule; the rows of the bundled adapter."""
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from core.config import load_settings
+from core.grounded_prompt import REFUSAL
+from core.types import Chunk, Message
+from inference.fakes import FakeEngine
+from training.cloze import cloze_questions
+from training.examples import Example
+from training.grounded import grounded_examples, is_held_out, load_corpus
+from training.labels import Feedback, from_documents, from_feedback, from_teacher, is_supported
+
+TEXT = (
+    "Marie Curie won the Nobel Prize in Physics in 1903 together with two others. "
+    "The laboratory employed nine assistants before the war began in Europe."
+)
+
+
+def test_questions_by_rule_have_their_answers_in_the_text_word_for_word() -> None:
+    found = cloze_questions(TEXT, 10, random.Random(0))
+    assert dict((answer, question) for question, answer in found) == {
+        "Marie Curie": "Who or what won the Nobel Prize in Physics in 1903 together with two others?",
+        "1903": "Marie Curie won the Nobel Prize in Physics in what year together with two others?",
+        "two others": "Marie Curie won the Nobel Prize in Physics in 1903 together with how many others?",
+        "nine assistants": "The laboratory employed how many assistants before the war began in Europe?",
+    }
+
+
+def test_a_correction_wins_over_a_liked_answer() -> None:
+    rows = [Feedback("q", "wrong", "right"), Feedback("q", "liked"), Feedback("other", "good"), Feedback("", "x")]
+    assert {example.question: example.answer for example in from_feedback(rows)} == {"q": "right", "other": "good"}
+
+
+def chunk(number: int, text: str) -> Chunk:
+    return Chunk(
+        id=str(number), document_id="d", text=text, position=number, start=0, end=len(text), title=f"T{number}"
+    )
+
+
+def test_rows_from_documents_cite_the_passage_or_refuse_without_it() -> None:
+    chunks = [chunk(0, TEXT), chunk(1, "Nothing of that stands here."), chunk(2, "Nor here.")]
+    rows = [row for seed in range(20) for row in from_documents(chunks, lambda _question: chunks, seed)]
+    refusals = [row for row in rows if row.answer == REFUSAL.en]
+    assert 0.02 < len(refusals) / len(rows) < 0.4
+    for row in rows:
+        assert ("Marie Curie" in row.question.split("Question:")[0]) == (row not in refusals)
+        if row not in refusals:
+            number = row.answer[row.answer.rindex("[") :]
+            assert f"{number} T0\nMarie Curie" in row.question
+
+
+def test_an_answer_that_does_not_need_its_passage_is_a_bad_example() -> None:
+    row = next(iter(from_documents([chunk(0, TEXT)], lambda _question: [], 1)))
+    needs = FakeEngine(score=lambda prompt, _text: -1.0 if "Nobel" in prompt.split("Question:")[0] else -9.0)
+    knows = FakeEngine(score=lambda _prompt, _text: -1.0)
+    assert is_supported(needs, row)
+    assert not is_supported(knows, row)
+
+
+def test_a_teacher_answers_and_its_silence_is_left_out() -> None:
+    teacher = FakeEngine(lambda request: "" if "?" not in request.messages[-1].content else "because")
+    prompts = [(Message("user", "why?"),), (Message("user", "hm"),)]
+    assert [(row.question, row.answer) for row in from_teacher(teacher, prompts)] == [("why?", "because")]
+
+
+@pytest.fixture(scope="module")
+def qa() -> Path:
+    folder = load_settings().eval_data / "qa"
+    if not (folder / "xquad_en.dev.jsonl").is_file():
+        pytest.skip(f"the evaluation data is not at {folder}")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def rows(qa: Path) -> list[Example]:
+    return grounded_examples(qa)
+
+
+def test_the_rows_of_grounded_never_touch_the_articles_that_are_reported(qa: Path, rows: list[Example]) -> None:
+    kept = [json.loads(line) for line in (qa / "xquad_en.contexts.jsonl").read_text().splitlines()]
+    reported = [row for row in kept if is_held_out(row["title"])]
+    assert 0.15 < len(reported) / len(kept) < 0.35
+    text = "\n".join(row.question for row in rows)
+    assert not [row["id"] for row in reported if row["text"][:80] in text]
+    refusals = sum(row.answer == REFUSAL.en for row in rows)
+    assert 0.1 < refusals / len(rows) < 0.35
+    assert all("[" in row.answer for row in rows if row.answer != REFUSAL.en)
+
+
+def test_an_answer_stands_in_the_passage_that_it_cites(qa: Path, rows: list[Example]) -> None:
+    spans = {question.answer for question in load_corpus(qa, "xquad_en").questions}
+    checked = 0
+    for row in rows:
+        answer, _, number = row.answer.rpartition(" [")
+        if answer in spans:
+            passage = row.question.split(f"[{number[:-1].rstrip('.]')}] ", 1)[1].split("\n\n[")[0]
+            assert answer.split()[0] in passage
+            checked += 1
+    assert checked > 800
