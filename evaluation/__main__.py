@@ -14,9 +14,11 @@ COMMANDS = {
     "answers": "the assistant's answers to a set of questions",
     "benchmark": "how fast are the parts?",
     "classification": "a labelling task by every way there is, an adapter among them",
+    "evidence": "does the search know when it has nothing?",
     "files": "odd real documents: does every one end well?",
     "grounding": "reading alone: the right passage given, by itself or among distractors",
     "retrieval": "are the right passages found?",
+    "meter": "does the grounding meter tell true passages from foreign ones?",
     "routing": "is the right mode chosen?",
     "tools": "are the right functions called with the right arguments? (BFCL's published rules)",
 }
