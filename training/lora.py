@@ -210,7 +210,7 @@ def load_dequantised(path: Path) -> Any:
     register()
     model.set_attn_implementation(PACKED)
     model.requires_grad_(False)
-    model.eval()
+    model.train(False)
     return model
 
 

@@ -11,7 +11,7 @@ from training.checks import prepare
 from training.dataset import LoadedData, label_prompt, load_data
 from training.examples import Example, pair, read_examples, write_examples
 
-FORMS = {
+FORMS: dict[str, list[dict[str, object]]] = {
     "chat": [{"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]}],
     "sharegpt": [{"conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello"}]}],
     "alpaca": [{"instruction": "Hi", "input": "", "output": "Hello"}],
