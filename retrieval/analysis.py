@@ -13,10 +13,13 @@ import tantivy
 
 from core.language import HAN
 
+# Part of an index's manifest: one that was made by other rules is made again.
+ANALYSIS_VERSION = 1
 _KANA = r"\u3040-\u30ff"
 _TOKEN = re.compile(rf"[{HAN}{_KANA}]+|[^\W{HAN}{_KANA}]+(?:[.\-_/'’:+#@&][^\W{HAN}{_KANA}]+)*[+#]{{0,2}}")
 _CJK = re.compile(rf"[{HAN}{_KANA}]")
 _PARTS = re.compile(r"[^\W_]+")
+_CONTRACTED = re.compile(r"['’](?:s|t|re|ve|ll|d|m)$")
 _QUOTED = re.compile(r"[\"“「『]([^\"”」』]{2,})[\"”」』]")
 STOP_WORDS = frozenset(
     _PARTS.findall(
@@ -54,11 +57,11 @@ def _pairs(run: str) -> list[str]:
 
 @lru_cache(maxsize=200_000)
 def _word_terms(token: str) -> tuple[str, ...]:
-    parts = _PARTS.findall(token)
+    plain = _CONTRACTED.sub("", token)
+    parts = _PARTS.findall(plain)
     kept = [_stem(part) for part in parts if part not in STOP_WORDS]
-    is_compound = len(parts) > 1 and parts[-1] not in {"s", "t", "re", "ve", "ll", "d", "m"}
-    # Words keep a final + or # (C++, C#) as an identifier of their own.
-    return (*kept, token) if is_compound or token[-1:] in "+#" else tuple(kept)
+    # An identifier is found as a whole and by its parts; C++ and C# are words of their own.
+    return (*kept, plain) if len(parts) > 1 or plain[-1:] in "+#" else tuple(kept)
 
 
 @lru_cache(maxsize=200_000)

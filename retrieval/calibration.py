@@ -15,6 +15,7 @@ from retrieval.protocol import Embedder, Vectors
 from retrieval.store import CollectionStore
 from retrieval.view import CollectionView
 
+ForeignVectors = dict[str, Vectors]
 META_KEY = "calibration"
 _SAMPLE = 64
 _FEWEST = 8
@@ -30,22 +31,28 @@ def load_calibration(store: CollectionStore) -> Calibration:
     return Calibration() if text is None else Calibration.from_json(text)
 
 
-def refresh_calibration(store: CollectionStore, embedder: Embedder) -> None:
-    """Probe the collection where it is new or has grown much; `store` must be open for writing."""
+def refresh_calibration(store: CollectionStore, embedder: Embedder, foreign: ForeignVectors) -> None:
+    """Probe the collection where it is new or has grown much; `store` must be open for writing.
+
+    `foreign` keeps the vectors of the foreign questions from one call to the next.
+    """
     known = load_calibration(store).vectors
     vectors = store.counts()["vectors"]
     if vectors and not known <= vectors < max(1, known) * _GROWTH:
-        store.set_meta(META_KEY, calibrate(CollectionView(store), embedder).as_json())
+        store.set_meta(META_KEY, calibrate(CollectionView(store), embedder, foreign).as_json())
 
 
-def calibrate(view: CollectionView, embedder: Embedder) -> Calibration:
+def calibrate(view: CollectionView, embedder: Embedder, foreign: ForeignVectors) -> Calibration:
     """Probe with the collection's own sentences and with foreign questions."""
+    for language, questions in foreign_questions().items():
+        if language not in foreign:
+            foreign[language] = embedder.embed_documents(questions)
     probes = _own_sentences(view.store)
     trust = {
         language: _trust(view, embedder, [probe for probe in probes if language_of(probe[1]) == language])
         for language in ("en", "zh")
     }
-    backgrounds = {language: _background(view, embedder, language) for language in foreign_questions()}
+    backgrounds = {language: _background(view, language, foreign[language]) for language in foreign_questions()}
     known = {language: value for language, value in trust.items() if value is not None}
     return Calibration(view.store.counts()["vectors"], known, backgrounds)
 
@@ -91,10 +98,10 @@ def _trust(view: CollectionView, embedder: Embedder, probes: Sequence[tuple[int,
     return min(1.0, max(0.0, (total / len(probes) - _NO_TRUST) / (_FULL_TRUST - _NO_TRUST)))
 
 
-def _background(view: CollectionView, embedder: Embedder, language: str) -> Background:
+def _background(view: CollectionView, language: str, vectors: Vectors) -> Background:
     alive, questions = view.alive(), foreign_questions()[language]
     measured = []
-    for question, vector in zip(questions, embedder.embed_documents(questions), strict=True):
+    for question, vector in zip(questions, vectors, strict=True):
         query = parse_query(question)
         dense = view.dense.search(vector, 1, alive, is_filtered=False)
         lexical = view.lexical.search(query, 1, alive)

@@ -15,8 +15,8 @@ from pathlib import Path
 from core.types import Evidence, EvidenceLevel
 
 # Standard deviations above the foreign questions; chosen by measurement (evaluation/DECISIONS.md).
-STRONG_ABOVE = 1.35
-NONE_BELOW = 0.0
+STRONG_ABOVE = 2.5
+NONE_BELOW = -0.2
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from retrieval.lexical_index import LexicalHit
 
 # The weight of a dense leg that is trusted fully; chosen by measurement (evaluation/DECISIONS.md).
 DENSE_WEIGHT = 0.55
-LEAST_TRUST = 0.1
+LEAST_TRUST = 0.05
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from retrieval.analysis import ANALYSIS_VERSION
 from retrieval.generations import MANIFEST, make_generation, open_generation
-from retrieval.legs import VECTORS, WORDS
+from retrieval.legs import VECTORS, WORDS, open_words
 from retrieval.lexical_index import FIELD_WEIGHTS, LexicalIndex, Row
 from retrieval.store import CollectionStore
 from retrieval.vector_index import EXACT_UP_TO, Kind, VectorIndex, kind_for
@@ -32,7 +33,7 @@ def refresh_indexes(store: CollectionStore, *, compact: bool = False, force: boo
 
 def refresh_words(store: CollectionStore, *, force: bool = False) -> None:
     """The keyword index: unchanged files are linked, not copied, so that the cost is that of the new chunks."""
-    opened = open_generation(store, WORDS)
+    opened = open_words(store)
     seen = int(opened[1]["number"]) if opened else 0
     newest, _, removed, _ = store.revision()
     waiting = int(store.rows("SELECT count(*) FROM chunks WHERE number > ?", (seen,))[0][0])
@@ -50,7 +51,7 @@ def refresh_words(store: CollectionStore, *, force: bool = False) -> None:
         index = LexicalIndex(folder)
         added = index.update(_rows_between(store, seen, newest), gone)
         terms = {field: before[field] + added[field] for field in FIELD_WEIGHTS}
-        return {"rows": len(index), "number": newest, "removed": removed, "terms": terms}
+        return {"rows": len(index), "number": newest, "removed": removed, "terms": terms, "analysis": ANALYSIS_VERSION}
 
     # tantivy never changes a segment's file, only its own two lists of them.
     lists = ("meta.json", ".managed.json")

@@ -2,11 +2,13 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.analysis import ANALYSIS_VERSION
 from retrieval.exact_index import exact_search
 from retrieval.generations import open_generation
 from retrieval.lexical_index import LexicalHit, LexicalIndex, LexicalQuery
@@ -91,7 +93,7 @@ class LexicalLeg:
 
     def __init__(self, store: CollectionStore) -> None:
         self.generation = store.generation(WORDS)
-        opened = open_generation(store, WORDS)
+        opened = open_words(store)
         self.manifest: dict[str, Any] = opened[1] if opened else {}
         self._index = LexicalIndex(opened[0]) if opened else None
         self._seen = int(self.manifest.get("number", 0))
@@ -131,6 +133,12 @@ class LexicalLeg:
                 return living
             wanted *= 2
         return []
+
+
+def open_words(store: CollectionStore) -> tuple[Path, dict[str, Any]] | None:
+    """The keyword index's generation; None where it is missing, damaged, or made by other rules of analysis."""
+    opened = open_generation(store, WORDS)
+    return opened if opened and opened[1].get("analysis") == ANALYSIS_VERSION else None
 
 
 def _pairs(numbers: NDArray[np.int64], scores: Vectors) -> dict[int, float]:

@@ -79,8 +79,8 @@ class LexicalIndex:
         """
         added = dict.fromkeys(FIELD_WEIGHTS, 0)
         writer = self._index.writer(heap_size=_HEAP_BYTES, num_threads=1)
-        for number in removed:
-            writer.delete_documents("number", number)
+        if gone := list(removed):
+            writer.delete_documents_by_query(tantivy.Query.term_set_query(self._schema, "number", gone))
         for number, document, chunk in rows:
             row = tantivy.Document()
             row.add_unsigned("number", number)

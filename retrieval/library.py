@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from core.config import Settings
-from retrieval.calibration import refresh_calibration
+from retrieval.calibration import ForeignVectors, refresh_calibration
 from retrieval.indexing import refresh_indexes
 from retrieval.protocol import Embedder, Searcher
 from retrieval.schema import FILE_NAME
@@ -27,6 +27,7 @@ class Library:
         self.settings = settings
         self.embedder = embedder
         self._searcher: HybridSearcher | None = None
+        self._foreign: ForeignVectors = {}
 
     def names(self) -> list[str]:
         """The names of all collections, sorted."""
@@ -70,7 +71,7 @@ class Library:
     def refresh(self, store: CollectionStore) -> None:
         """Bring the indexes and the calibration of a collection open for writing up to date; cheap where they are."""
         refresh_indexes(store, compact=store.counts()["vectors"] > COMPACT_ABOVE)
-        refresh_calibration(store, self.embedder)
+        refresh_calibration(store, self.embedder, self._foreign)
 
     def reader(self, name: str) -> CollectionStore:
         """Open a collection for reading; the caller closes it. Raises CollectionNotFoundError."""

@@ -4,6 +4,7 @@ Three kinds, by size: `exact` compares with all; `hnsw` walks a graph over the f
 over 8-bit codes and compares the best again with the float vectors, which stay on the disk, mapped into memory.
 """
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -37,6 +38,12 @@ def kind_for(rows: int, *, compact: bool = False) -> Kind:
     return "compact" if compact else "hnsw"
 
 
+# Threads that wait for each other by spinning stall on a busy machine: one question is one thread's work, and a build
+# leaves a core to the rest. This sets the calling process's FAISS only.
+_BUILD_THREADS = max(1, (os.cpu_count() or 1) - 1)
+faiss.omp_set_num_threads(1)
+
+
 class VectorIndex:
     """Vectors by chunk number. Immutable after building; any number of threads may search."""
 
@@ -60,7 +67,9 @@ class VectorIndex:
             return cls(kind, numbers, vectors)
         # An index is immutable: what grows is the copy that `before` read from the disk for this purpose.
         graph = before._graph if before is not None and before.kind == kind else _new_graph(kind, vectors)
+        faiss.omp_set_num_threads(_BUILD_THREADS)
         graph.add(np.ascontiguousarray(vectors[graph.ntotal :]))
+        faiss.omp_set_num_threads(1)
         index = cls(kind, numbers, vectors, graph)
         index._tune()
         return index
@@ -143,11 +152,6 @@ def raw_search(index: VectorIndex, queries: Vectors, top_k: int) -> tuple[Vector
     parameters = _parameters(max(index.ef_search, top_k))
     scores, rows = index._graph.search(queries, top_k, params=parameters)
     return scores, rows
-
-
-def use_threads(count: int) -> None:
-    """How many threads FAISS may use in this process."""
-    faiss.omp_set_num_threads(count)
 
 
 def _parameters(ef_search: int) -> Any:

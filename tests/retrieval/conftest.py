@@ -1,0 +1,41 @@
+"""Collections made of a few real sentences, with the encoder that needs no model."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from core.config import Settings
+from core.types import Chunk, Document, Page
+from retrieval.fakes import HashEmbedder
+from retrieval.library import Library
+from retrieval.store import CollectionStore
+
+
+def document(uri: str, *texts: str, **metadata: object) -> tuple[Document, list[Chunk]]:
+    """A document whose chunks are `texts`, in order, joined by a blank."""
+    chunks, start = [], 0
+    for position, text in enumerate(texts):
+        chunks.append(Chunk("", "", text, position, start, start + len(text), title=Path(uri).stem))
+        start += len(text) + 1
+    whole = " ".join(texts)
+    return Document(uri, Path(uri).stem, (Page(whole, 1),), f"hash of {whole}", metadata=metadata), chunks
+
+
+def put(store: CollectionStore, embedder: HashEmbedder, uri: str, *texts: str, **metadata: object) -> str:
+    """Put a document and the vectors of its chunks."""
+    document_id = store.put_document(*document(uri, *texts, **metadata))
+    pending = store.chunks_without_vectors(1000)
+    store.put_vectors([c.id for c in pending], embedder.embed_documents([c.embedded_text for c in pending]))
+    return document_id
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Library:
+    return Library(Settings(home=tmp_path), HashEmbedder())
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[CollectionStore]:
+    with CollectionStore(tmp_path / "c", writable=True, name="notes") as opened:
+        yield opened
