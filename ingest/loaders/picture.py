@@ -8,7 +8,7 @@ from ingest.types import Parsed, Source
 
 def load_picture(source: Source) -> Parsed:
     """One page of recognised text. Raises DocumentEmptyError with the remedy where nothing was read."""
-    text = ocr.read_picture(source.data)
+    text = ocr.read_picture(source.data, ocr.FILE_SECONDS)
     if not text:
         raise reasons.scanned(source.name, reasons.UNREADABLE_PICTURE if ocr.languages() else reasons.INSTALL_TESSERACT)
     return Parsed((Page(text, 1),), "", "image/*", "plain", ocr_pages=(1,))

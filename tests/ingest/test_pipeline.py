@@ -64,6 +64,12 @@ def ingest(library: Library, *paths: Path, options: IngestOptions | None = None)
     return events, last
 
 
+def plan_of(events: list[IngestEvent]) -> Planned:
+    first = events[0]
+    assert isinstance(first, Planned)
+    return first
+
+
 def found(library: Library, query: str) -> list[str]:
     """Names of the files whose passages hold every word of the query, among those a search brings."""
     retrieval = library.searcher().retrieve(query, Scope(), 10)
@@ -81,7 +87,7 @@ def test_events_come_in_their_order(library: Library, folder: Path):
     events, summary = ingest(library, folder)
     kinds = [kind for kind, _ in itertools.groupby(type(event) for event in events)]
     assert kinds == [Planned, FileDone, Embedded, Finished]
-    assert events[0].line == "+3 ~0 -0 =0"
+    assert plan_of(events).line == "+3 ~0 -0 =0"
     assert [event.done for event in events if isinstance(event, FileDone)] == [1, 2, 3]
     assert (summary.ok, summary.skipped, summary.failed) == (3, 0, ())
     assert summary.vectors == summary.chunks == 3
@@ -92,7 +98,7 @@ def test_an_unchanged_folder_costs_no_vector(library: Library, folder: Path, emb
     ingest(library, folder)
     before = embedder.encoded
     events, summary = ingest(library, folder)
-    assert events[0].line == "+0 ~0 -0 =3"
+    assert plan_of(events).line == "+0 ~0 -0 =3"
     assert (summary.ok, summary.skipped) == (0, 3)
     assert embedder.encoded == before
 
@@ -108,7 +114,7 @@ def test_a_changed_file_replaces_what_it_said(library: Library, folder: Path):
     assert found(library, "Edda Quill") == ["harbour.txt"]
     (folder / "harbour.txt").write_text("The harbour master is called Bram Oakley.\n", encoding="utf-8")
     events, _ = ingest(library, folder)
-    assert events[0].line == "+0 ~1 -0 =2"
+    assert plan_of(events).line == "+0 ~1 -0 =2"
     assert found(library, "Edda Quill") == []
     assert found(library, "Bram Oakley") == ["harbour.txt"]
     assert len(names(library)) == 3
@@ -175,7 +181,7 @@ def test_a_failure_is_remembered_until_the_file_changes_or_is_retried(library: L
     bad.write_bytes(b"%PDF-1.4 nothing")
     ingest(library, folder)
     events, summary = ingest(library, folder)
-    assert events[0].known_failures == 1
+    assert plan_of(events).known_failures == 1
     assert not [event for event in events if isinstance(event, FileFailed)]
     assert [Path(uri).name for uri, _ in summary.failed] == ["bad.pdf"]
     retried, _ = ingest(library, folder, options=IngestOptions(retry=True))
@@ -207,7 +213,7 @@ def test_tables_lost_between_two_commits_are_made_again(library: Library, folder
     ingest(library, folder)
     with library.writer(DEFAULT_COLLECTION) as store:
         store.tables.remove(store.tables.catalogue()[0].document_id)
-    assert ingest(library, folder)[0][0].line == "+0 ~1 -0 =2"
+    assert plan_of(ingest(library, folder)[0]).line == "+0 ~1 -0 =2"
     with closing(library.reader(DEFAULT_COLLECTION)) as store:
         assert len(store.tables.catalogue()) == 1
 
@@ -278,7 +284,7 @@ def test_hidden_files_and_unknown_kinds_are_passed_over(library: Library, folder
     (folder / ".git" / "config.txt").write_text("hidden", encoding="utf-8")
     (folder / "program.exe").write_bytes(b"MZ")
     (folder / "~$open.docx").write_bytes(b"lock")
-    assert ingest(library, folder)[0][0].added == 3
+    assert plan_of(ingest(library, folder)[0]).added == 3
 
 
 def test_a_path_that_does_not_exist_is_named(library: Library, tmp_path: Path):

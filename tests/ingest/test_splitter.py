@@ -122,6 +122,7 @@ def test_chunks_keep_to_one_page_and_know_it(encoder: Embedder):
     for page in made.pages:
         starts.append(starts[-1] + len(page.text) + len(PAGE_BREAK))
     for chunk in chunks:
+        assert chunk.page is not None
         assert starts[chunk.page - 1] <= chunk.start
         assert chunk.end <= starts[chunk.page]
     assert {chunk.page for chunk in chunks} == {1, 2, 4}
