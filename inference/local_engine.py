@@ -9,7 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from core.errors import FourfoldError
+from core.errors import FourfoldError, ModelCrashedError
 from core.types import Message, Timings, Usage
 from inference.jobs import event_from_json, request_to_json
 from inference.protocol import (
@@ -20,12 +20,14 @@ from inference.protocol import (
     ModelInfo,
     WaitingInQueue,
 )
-from inference.supervisor import Supervisor, WorkerProcess
+from inference.supervisor import Replies, Supervisor, WorkerProcess
 from inference.turn_queue import Ticket, TurnQueue
 from inference.wire import Frame
 
 # How often a waiting caller asks whether it is still wanted.
-POLL_SECONDS = 0.02
+POLL_SECONDS = 0.01
+# How often the leading thread looks whether a worker that was told to stop still computes.
+WATCH_SECONDS = 0.5
 # A worker that does not obey a cancel for this long hangs and is replaced.
 OBEY_SECONDS = 10.0
 
@@ -38,6 +40,8 @@ class _Job:
     outcome: "queue.SimpleQueue[Frame | FourfoldError]" = field(default_factory=queue.SimpleQueue)
     cancelled: threading.Event = field(default_factory=threading.Event)
     began: float = 0.0
+    # The worker and its number for this request, while it computes.
+    running: tuple[WorkerProcess, int] | None = None
 
 
 class LocalEngine:
@@ -180,7 +184,10 @@ class LocalEngine:
 
     def _give_up(self, ticket: Ticket[_Job]) -> None:
         """Stop a request wherever it stands; nothing happens to one that is finished."""
-        ticket.item.cancelled.set()
+        job = ticket.item
+        job.cancelled.set()
+        if job.running is not None:
+            _cancel(*job.running)
         if self._turns.leave(ticket):
             ticket.item.outcome.put(Frame({"cancelled": True}))
 
@@ -204,29 +211,41 @@ class LocalEngine:
         """Send the request and pass on what comes, until the worker says that it is done."""
         worker = self._supervisor.worker()
         replies = worker.send(job.header)
-        told_at = 0.0
+        job.running = (worker, replies.job)
+        if job.cancelled.is_set():
+            worker.cancel(replies.job)
+        try:
+            self._pass_on(job, worker, replies)
+        finally:
+            job.running = None
+
+    def _pass_on(self, job: _Job, worker: WorkerProcess, replies: Replies) -> None:
+        gave_up_at = 0.0
         while True:
-            if job.cancelled.is_set():
-                told_at = _tell(worker, replies.job, told_at)
             try:
-                frame = replies.next(POLL_SECONDS)
+                frame = replies.next(WATCH_SECONDS)
             except queue.Empty:
-                continue
-            if frame is None:
+                if job.cancelled.is_set():
+                    gave_up_at = gave_up_at or time.perf_counter()
+                    _replace_if_hanging(worker, gave_up_at)
                 continue
             job.outcome.put(frame)
             if "done" in frame.header:
                 return
 
 
-def _tell(worker: WorkerProcess, job: int, told_at: float) -> float:
-    """Cancel once; a worker that does not obey is killed, and the next request gets another."""
-    if not told_at:
+def _cancel(worker: WorkerProcess, job: int) -> None:
+    try:
         worker.cancel(job)
-        return time.perf_counter()
-    if time.perf_counter() - told_at > OBEY_SECONDS:
+    except ModelCrashedError:
+        # Its death ends the request by another way.
+        return
+
+
+def _replace_if_hanging(worker: WorkerProcess, gave_up_at: float) -> None:
+    """Kill a worker that does not obey a cancel; the next request gets another."""
+    if time.perf_counter() - gave_up_at > OBEY_SECONDS:
         worker.kill()
-    return told_at
 
 
 def _with_queue_time(event: GenerationFinished, job: _Job, entered: float) -> GenerationFinished:

@@ -43,7 +43,7 @@ class Replies:
         """Hand over one frame; from the reading thread."""
         self._frames.put(frame)
 
-    def next(self, timeout: float) -> Frame | None:
+    def next(self, timeout: float) -> Frame:
         """The next frame. Raises queue.Empty after `timeout` seconds, ModelCrashedError, or the worker's own error."""
         frame = self._frames.get(timeout=timeout)
         if frame is None:
@@ -99,7 +99,7 @@ class WorkerProcess:
             frame = replies.next(QUICK_SECONDS)
         except queue.Empty as error:
             raise crashed() from error
-        return frame.header if frame else {}
+        return frame.header
 
     def cancel(self, job: int) -> None:
         """Stop that request if it runs, or skip it if it has not begun."""
