@@ -42,7 +42,7 @@ class Worker:
         self._operations = Operations(start["extensions"])
         self._work: queue.SimpleQueue[Frame] = queue.SimpleQueue()
         self._lock = threading.Lock()
-        self._current = -1
+        self._current, self._running = -1, False
         self._cancelled: set[int] = set()
 
     def facts(self) -> dict[str, Any]:
@@ -91,7 +91,7 @@ class Worker:
 
     def _cancel(self, job: int) -> None:
         with self._lock:
-            if job == self._current:
+            if job == self._current and self._running:
                 self._model.cancel()
             elif job > self._current:
                 self._cancelled.add(job)
@@ -100,13 +100,15 @@ class Worker:
 
     def _begin(self, job: int) -> bool:
         with self._lock:
-            self._current = job
+            self._current, self._running = job, True
             wanted = job not in self._cancelled
             self._cancelled.discard(job)
             return wanted
 
     def _end(self) -> None:
         with self._lock:
+            # A cancel that comes after the end must not meet the next request.
+            self._running = False
             self._model.resume()
 
     def _compute(self, frame: Frame) -> None:
