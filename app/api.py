@@ -147,20 +147,24 @@ async def _streamed(
         try:
             yield _line(form.chunk({"role": "assistant", "content": ""}))
             while part is not None:
-                if isinstance(part, Delta):
-                    sent += part.text
-                    yield _line(form.chunk({"content": part.text}))
-                elif isinstance(part, End):
-                    for chunk in form.last(part, sent, include_usage):
-                        yield _line(chunk)
-                else:
-                    yield _line({"error": {"message": str(part.error), "code": part.code}})
+                sent += part.text if isinstance(part, Delta) else ""
+                for line in _lines_of(part, form, sent, include_usage):
+                    yield line
                 part = await _next(parts, limiter)
             yield "data: [DONE]\n\n"
         finally:
             cancelled.set()
 
     return StreamingResponse(lines(), media_type="text/event-stream")
+
+
+def _lines_of(part: Part, form: OpenAiForm, sent: str, include_usage: bool) -> list[str]:
+    """One part of an answer as server-sent events; `sent` is the text up to and with this part."""
+    if isinstance(part, Delta):
+        return [_line(form.chunk({"content": part.text}))]
+    if isinstance(part, End):
+        return [_line(chunk) for chunk in form.last(part, sent, include_usage)]
+    return [_line({"error": {"message": str(part.error), "code": part.code}})]
 
 
 def _last(parts: Iterator[Part]) -> Part | None:

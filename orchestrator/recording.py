@@ -25,9 +25,7 @@ def record(history: History, answer_id: str, events: Iterator[AnswerEvent]) -> G
         for event in events:
             if isinstance(event, TextDelta):
                 text += event.text
-                if time.monotonic() - saved_at >= SAVE_EVERY_SECONDS:
-                    history.save_partial(answer_id, text)
-                    saved_at = time.monotonic()
+                saved_at = _save_when_due(history, answer_id, text, saved_at)
             elif isinstance(event, ThinkingDelta):
                 thinking += event.text
             else:
@@ -38,6 +36,14 @@ def record(history: History, answer_id: str, events: Iterator[AnswerEvent]) -> G
         receipt = {"events": kept, "thinking": thinking}
         history.finish_answer(answer_id, text, _status(status), receipt)
         _close(events)
+
+
+def _save_when_due(history: History, answer_id: str, text: str, saved_at: float) -> float:
+    """Keep the text so far where the last time is long enough ago; returns when it was last kept."""
+    if time.monotonic() - saved_at < SAVE_EVERY_SECONDS:
+        return saved_at
+    history.save_partial(answer_id, text)
+    return time.monotonic()
 
 
 def _after(event: AnswerEvent, text: str, status: str) -> tuple[str, str]:
