@@ -9,6 +9,7 @@ from core.config import Settings
 
 BENCHMARKS = {
     "ingest": "evaluation.ingest_benchmark",
+    "retrieval": "evaluation.retrieval_benchmark",
 }
 
 

@@ -5,7 +5,7 @@ leg's scores are put between 0 and 1 over its own candidates, and the dense leg 
 sentences proved of it (`calibration.py`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from retrieval.legs import DenseHit
@@ -26,10 +26,13 @@ class Fused:
     ranks: Mapping[str, int]
 
 
-def fuse(dense: Sequence[DenseHit], lexical: Sequence[LexicalHit], trust: float) -> list[Fused]:
+def fuse(
+    dense: Sequence[DenseHit], lexical: Sequence[LexicalHit], trust: float, pending: Collection[int] = ()
+) -> list[Fused]:
     """The candidates of both legs, best first. `trust` in the dense leg goes from 0 (no proof) to 1.
 
-    A leg that found nothing leaves the other's order untouched.
+    A leg that found nothing leaves the other's order untouched. `pending` chunks have no vector yet, which is not a
+    bad one: their words stand in for it.
     """
     weight = DENSE_WEIGHT * max(LEAST_TRUST, trust)
     if not lexical:
@@ -39,6 +42,7 @@ def fuse(dense: Sequence[DenseHit], lexical: Sequence[LexicalHit], trust: float)
         "dense": (weight, _normalised(dense, min((hit.score for hit in dense), default=0.0))),
         "lexical": (1.0 - weight, _normalised(lexical, 0.0)),
     }
+    parts["dense"][1].update((number, parts["lexical"][1][number]) for number in pending)
     legs: dict[int, dict[str, float]] = {}
     ranks: dict[int, dict[str, int]] = {}
     both: tuple[tuple[str, Sequence[DenseHit | LexicalHit]], ...] = (("dense", dense), ("lexical", lexical))

@@ -1,6 +1,6 @@
 """The two legs of the search, each reading a generation and an exact tail of what came after it."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,19 @@ class DenseLeg:
         self._seen = int(self.manifest.get("sequence", 0))
         self._numbers = np.zeros(0, np.int64)
         self._vectors: Vectors | None = None
+        self._known = np.zeros(0, np.bool_)
+        if self._index is not None:
+            self._note_known(self._index.numbers)
+
+    def without_vector(self, numbers: Iterable[int]) -> set[int]:
+        """Those of the chunks that were not embedded yet."""
+        return {number for number in numbers if number >= len(self._known) or not self._known[number]}
+
+    def _note_known(self, numbers: NDArray[np.int64]) -> None:
+        grown = np.zeros(max(len(self._known), int(numbers.max(initial=0)) + 1), np.bool_)
+        grown[: len(self._known)] = self._known
+        grown[numbers] = True
+        self._known = grown
 
     def refresh(self, store: CollectionStore) -> None:
         """Read the vectors that were put since."""
@@ -47,6 +60,7 @@ class DenseLeg:
             return
         self._seen = int(batches[-1][0][-1, 0])
         self._numbers = np.concatenate([self._numbers, *(keys[:, 1] for keys, _ in batches)])
+        self._note_known(self._numbers)
         parts = [vectors for _, vectors in batches]
         self._vectors = np.concatenate(parts if self._vectors is None else [self._vectors, *parts])
 

@@ -76,7 +76,8 @@ class HybridSearcher:
     ) -> tuple[list[Fused], Evidence]:
         dense, lexical = found
         trust, language = trust_for(calibration, self._library.embedder, query)
-        fused = fuse(dense, lexical, trust)
+        pending = view.dense.without_vector(hit.number for hit in lexical) if self._leg == "hybrid" else ()
+        fused = fuse(dense, lexical, trust, pending)
         if not fused:
             return [], Evidence("none", 0.0)
         tops = (dense[0].score if dense else 0.0, lexical[0].score if lexical else 0.0)
