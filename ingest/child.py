@@ -70,10 +70,7 @@ class ParserChild:
         if self._process is not None:
             _kill_family(self._process)
             self._process.wait()
-            for pipe in (self._process.stdin, self._process.stdout):
-                with contextlib.suppress(OSError):
-                    if pipe is not None:
-                        pipe.close()
+            _close_pipes(self._process)
         self._process = None
         self._files = 0
 
@@ -217,6 +214,13 @@ def _exchange(process: "subprocess.Popen[str]", request: dict[str, str]) -> str:
         return process.stdout.readline()
     except (BrokenPipeError, ValueError, OSError):
         return ""
+
+
+def _close_pipes(process: "subprocess.Popen[str]") -> None:
+    for pipe in (process.stdin, process.stdout):
+        # What was still to be written to a dead process is lost, and that is all right.
+        with contextlib.suppress(OSError):
+            pipe.close()  # type: ignore[union-attr]
 
 
 def _memory(pid: int) -> int:

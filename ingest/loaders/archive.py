@@ -79,17 +79,22 @@ def _entries(source: Source) -> Iterator[tuple[str, bytes]]:
 def _tar_entries(source: Source) -> Iterator[tuple[str, bytes]]:
     try:
         with tarfile.open(fileobj=io.BytesIO(source.data), mode="r:") as archive:
-            for count, member in enumerate(archive):
-                if count >= MAX_ENTRIES:
-                    raise reasons.too_large(source.name, reasons.UNPACKS_TOO_LARGE)
-                # Regular files only: links and devices are how an archive reaches outside itself.
-                stream = archive.extractfile(member) if member.isfile() and _is_wanted(member.name) else None
-                if stream is not None:
-                    yield member.name, stream.read(MAX_TOTAL_BYTES)
+            # Regular files only: links and devices are how an archive reaches outside itself.
+            wanted = (member for member in _members(source, archive) if member.isfile() and _is_wanted(member.name))
+            for member in wanted:
+                stream = archive.extractfile(member)
+                yield member.name, stream.read(MAX_TOTAL_BYTES) if stream else b""
     except DocumentTooLargeError:
         raise
     except (*_BROKEN, tarfile.TarError) as error:
         raise reasons.damaged(source.name, str(error)) from error
+
+
+def _members(source: Source, archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    for count, member in enumerate(archive):
+        if count >= MAX_ENTRIES:
+            raise reasons.too_large(source.name, reasons.UNPACKS_TOO_LARGE)
+        yield member
 
 
 def _is_wanted(name: str) -> bool:

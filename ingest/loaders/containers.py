@@ -5,6 +5,7 @@ import re
 import struct
 import zipfile
 import zlib
+from collections.abc import Iterator
 from typing import Any
 
 from lxml import etree
@@ -17,6 +18,7 @@ MAX_RATIO = 100
 MAX_TOTAL_BYTES = 500 * 1024 * 1024
 # Small files of zeros compress a thousandfold and harm nobody.
 RATIO_APPLIES_FROM = 8 * 1024 * 1024
+_PIECE = 1 << 16
 _LOCAL_HEADER = b"PK\x03\x04"
 
 
@@ -67,17 +69,21 @@ class Container:
         allowed = min(left, max(RATIO_APPLIES_FROM, info.compress_size * MAX_RATIO))
         pieces: list[bytes] = []
         size = 0
+        for piece in self._pieces(info):
+            pieces.append(piece)
+            size += len(piece)
+            if size > allowed:
+                raise reasons.too_large(self._name, reasons.UNPACKS_TOO_LARGE)
+        return b"".join(pieces)
+
+    def _pieces(self, info: zipfile.ZipInfo) -> Iterator[bytes]:
         try:
             with self._zip.open(info) as stream:  # type: ignore[union-attr]
-                while piece := stream.read(1 << 20):
-                    pieces.append(piece)
-                    size += len(piece)
-                    if size > allowed:
-                        raise reasons.too_large(self._name, reasons.UNPACKS_TOO_LARGE)
+                while piece := stream.read(_PIECE):
+                    yield piece
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError):
             # A checksum at the end that does not fit: what came before it is still text.
-            return b"".join(pieces)
-        return b"".join(pieces)
+            return
 
     def xml(self, name: str) -> Any:
         """The root element of an entry, or None where it is absent or empty. Broken XML is read as far as it goes."""
