@@ -8,6 +8,7 @@ from typing import Any
 from core.config import Settings
 
 BENCHMARKS = {
+    "engine": "evaluation.engine_benchmark",
     "ingest": "evaluation.ingest_benchmark",
     "retrieval": "evaluation.retrieval_benchmark",
 }
