@@ -253,8 +253,9 @@ class CollectionStore:
             yield row["number"], chunk_from_row(row)
 
     def chunks_without_vectors(self, limit: int) -> list[Chunk]:
-        """At most `limit` chunks that are searchable by keyword only, oldest first."""
-        query = " WHERE NOT EXISTS (SELECT 1 FROM vectors WHERE chunk = c.number) ORDER BY c.number LIMIT ?"
+        """At most `limit` chunks that are searchable by keyword only, those of the newest documents first."""
+        missing = " WHERE NOT EXISTS (SELECT 1 FROM vectors WHERE chunk = c.number)"
+        query = f"{missing} ORDER BY c.document DESC, c.position LIMIT ?"
         return [chunk_from_row(row) for row in self._read().execute(_CHUNK_COLUMNS + query, (limit,))]
 
     def put_vectors(self, chunk_ids: Sequence[str], vectors: Vectors) -> None:
