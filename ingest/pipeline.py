@@ -5,6 +5,7 @@ committed survives a crash, and the next run goes on from there.
 """
 
 import os
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from core.config import Settings
-from core.errors import DocumentError
+from core.errors import CollectionError, DocumentError
 from core.language import Bilingual
 from core.types import DEFAULT_COLLECTION
 from ingest.child import Limits, Outcome, ParserPool
@@ -66,12 +67,15 @@ class IngestPipeline:
         """Ingest. Setting `stop` finishes the file at hand, commits it and ends the run.
 
         Raises SettingError (a path that does not exist), CollectionLockedError, EncoderMismatchError, or
-        OSError/sqlite3.OperationalError where the disk is full: what was committed before stays.
+        CollectionError where the disk is full: what was committed before stays.
         """
         chosen = options or IngestOptions()
         with self._library.writer(collection) as store:
             store.bind(self._library.embedder.name, self._library.embedder.dimension, self._splitter.settings)
-            yield from _Run(store, self._splitter, self._library, chosen, stop or threading.Event()).events(paths)
+            try:
+                yield from _Run(store, self._splitter, self._library, chosen, stop or threading.Event()).events(paths)
+            except sqlite3.OperationalError as error:
+                raise CollectionError(_describe_disk(collection, error)) from error
 
 
 class _Run:
@@ -198,4 +202,12 @@ def _planned(plan: Plan) -> Planned:
         len(plan.renamed),
         len(plan.unchanged),
         len(plan.known_failures),
+    )
+
+
+def _describe_disk(collection: str, error: Exception) -> Bilingual:
+    return Bilingual(
+        en=f"The collection {collection!r} could not be written: {error}. What was committed before stays. Free some "
+        "space on the disk and run the same command again.",
+        zh=f"无法写入知识库“{collection}”：{error}。此前已提交的内容均已保存。请释放磁盘空间后再次运行同一命令。",
     )

@@ -1,6 +1,7 @@
 """Files into a collection: added, changed, renamed, removed, broken, stopped; asked about before and after."""
 
 import itertools
+import signal
 import sqlite3
 import threading
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from core.config import Settings
-from core.errors import CollectionLockedError, EncoderMismatchError, SettingError
+from core.errors import CollectionError, CollectionLockedError, EncoderMismatchError, SettingError
 from core.types import DEFAULT_COLLECTION, Scope
 from ingest.events import Embedded, FileDone, FileFailed, FileRemoved, FileRenamed, Finished, IngestEvent, Planned
 from ingest.pipeline import IngestOptions, IngestPipeline
@@ -299,3 +300,27 @@ def test_another_writer_or_other_settings_are_refused(library: Library, folder: 
     other = Library(library.settings.model_copy(update={"chunk_tokens": 100}), library.embedder)
     with pytest.raises(EncoderMismatchError, match="splitter"):
         ingest(other, folder)
+
+
+def test_a_disk_that_is_full_stops_cleanly(library: Library, folder: Path):
+    resource = pytest.importorskip("resource")
+    ingest(library, folder)
+    for number in range(30):
+        (folder / f"more{number}.txt").write_text(f"Lantern {number}. " * 400, encoding="utf-8")
+    pipeline = IngestPipeline(library, library.settings)
+    events = pipeline.run([folder])
+    assert isinstance(next(events), Planned)
+    with closing(library.reader(DEFAULT_COLLECTION)) as store:
+        path = store.folder / "collection.db"
+    # The file system itself says "full": no file of this process may grow any more.
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size, limits[1]))
+    try:
+        with pytest.raises(CollectionError, match="What was committed before stays"):
+            list(events)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert found(library, "Edda Quill") == ["harbour.txt"]
+    assert ingest(library, folder)[1].failed == ()
+    assert len(names(library)) == 33

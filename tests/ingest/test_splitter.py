@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from core.config import Settings
 from core.types import PAGE_BREAK, Document, Page
+from ingest.langchain_splitter import EncoderTextSplitter
 from ingest.splitter import Splitter
 from ingest.types import Structure
 from retrieval.embedder import open_embedder
@@ -160,3 +161,14 @@ def test_any_text_gives_exact_spans_and_loses_no_letter(text: str, structure: St
     headings = {title for chunk in chunks for title in chunk.heading_path}
     lost = [text[place] for place in range(len(text)) if place not in kept and text[place].isalnum()]
     assert all(any(letter in title for title in headings) for letter in lost)
+
+
+def test_langchain_takes_the_splitter(encoder: Embedder):
+    splitter = EncoderTextSplitter(encoder, chunk_size=LIMIT, chunk_overlap=0, add_start_index=True)
+    text = f"# One\n\n{sentences(12)}"
+    made = splitter.create_documents([text], [{"source": "a"}])
+    assert [piece.page_content for piece in made] == [
+        chunk.text for chunk in Splitter(encoder, LIMIT, 0).split(document(text, title=""))
+    ]
+    assert all(text[piece.metadata["start_index"] :].startswith(piece.page_content) for piece in made)
+    assert made[0].metadata["source"] == "a"
