@@ -8,13 +8,13 @@ from statistics import fmean
 from typing import Any
 
 from core.config import Settings
-from core.types import Scope
+from core.types import EvidenceLevel, Scope
 from evaluation.datasets import read_contexts, read_questions
 from evaluation.metrics import bootstrap_interval
 from evaluation.retrieval import cached_library, collection_of
 from retrieval.protocol import Searcher
 
-LEVELS = ("strong", "weak", "none")
+LEVELS: tuple[EvidenceLevel, ...] = ("strong", "weak", "none")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
