@@ -115,14 +115,20 @@ def view_of_events(events: Iterable[AnswerEvent]) -> AnswerView:
     return view
 
 
-def view_of_message(message: StoredMessage) -> AnswerView:
-    """The view of a stored answer; what this version cannot read of its receipt is left out."""
-    view = AnswerView()
+def events_of_message(message: StoredMessage) -> list[AnswerEvent]:
+    """The events that a stored answer kept: all but the deltas."""
+    events = []
     for data in message.receipt.get("events", ()):
         try:
-            view = fold(view, from_json(data))
+            events.append(from_json(data))
         except ValueError:
             # Written by another version: the text still stands, only this part of the receipt is not shown.
             continue
+    return events
+
+
+def view_of_message(message: StoredMessage) -> AnswerView:
+    """The view of a stored answer; what this version cannot read of its receipt is left out."""
+    view = view_of_events(events_of_message(message))
     view = replace(view, text=message.text, thinking=message.receipt.get("thinking", ""))
     return view if view.is_over else replace(view, interrupted=True)

@@ -77,6 +77,8 @@ def serve(settings: Settings, port: int, open_browser: bool) -> None:
 
     # The script reads its settings anew: what the command line said reaches it through the environment.
     os.environ.update(environment_of(settings))
+    # Before any model library starts its threads: waiting threads must sleep, or they starve the page and the model.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     options = {name.replace(".", "_"): value for name, value in streamlit_options(settings, port, open_browser).items()}
     bootstrap.load_config_options(options)
     bootstrap.run(str(SCRIPT), False, [], options)

@@ -190,6 +190,7 @@ def main() -> None:
     wanted = [shot for shot in SHOTS if not options.only or shot.name in options.only.split(",")]
     options.to.mkdir(parents=True, exist_ok=True)
     executable = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    expect.set_options(timeout=PATIENCE_MS)
     with tempfile.TemporaryDirectory() as home, running_application(Path(home)) as address, sync_playwright() as play:
         browser = play.chromium.launch(executable_path=executable, args=CHROMIUM_FLAGS)
         for language in LOCALES:

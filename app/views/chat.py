@@ -1,19 +1,21 @@
 """The chat: questions, streamed answers with their receipts, and the welcome of an empty conversation."""
 
 import html
+from collections.abc import Sequence
 from functools import partial
 
 import streamlit as st
 
 from app import export, session
-from app.answer_view import view_of_message
+from app.answer_view import events_of_message, view_of_message
 from app.ingest_jobs import safe_name
 from app.runs import AnswerRun
-from app.widgets import answer, panel
+from app.widgets import answer, approval, panel
 from app.widgets.answer_text import plain_label
 from app.wording import Wording
-from core.types import Mode, Question, Scope
+from core.types import DecidedCall, Mode, Question, Scope
 from ingest.samples import SuggestedQuestion, suggested_questions
+from orchestrator.approval import resume
 from orchestrator.events import Route
 from orchestrator.history import TITLE_LENGTH, Overrule, StoredMessage
 
@@ -62,17 +64,30 @@ def ask(text: str, mode: Mode | None = None) -> None:
 
 
 def _begin(question: StoredMessage, mode: Mode) -> None:
-    box = session.container()
-    message = box.history.begin_answer(question.id)
-    asked = Question(
+    _answer(question, _asked(question, mode))
+
+
+def _asked(question: StoredMessage, mode: Mode) -> Question:
+    return Question(
         text=question.text,
-        history=box.history.chat_before(question.id),
+        history=session.container().history.chat_before(question.id),
         mode=mode,
         scope=Scope(collection=session.collection()),
         conversation_id=question.conversation_id,
     )
+
+
+def _answer(question: StoredMessage, asked: Question) -> None:
+    box = session.container()
+    message = box.history.begin_answer(question.id)
     box.runs.start(message.id, box.answering(asked))
     st.rerun()
+
+
+def _decided(message: StoredMessage, decisions: Sequence[DecidedCall]) -> None:
+    """Go on with an answer whose calls were decided; it stands beside the one that waited."""
+    question = session.container().history.message(message.parent_id)
+    _answer(question, resume(_asked(question, "tools"), events_of_message(message), decisions))
 
 
 def _ask_again(question_id: str, route: Route | None, mode: Mode) -> None:
@@ -113,6 +128,8 @@ def _turn(message: StoredMessage, is_last: bool) -> None:
         return
     view = view_of_message(message)
     answer.draw_finished(view, message.id, partial(_ask_again, message.parent_id, view.route))
+    if is_last and view.completed is not None and view.completed.pending:
+        approval.draw(view.completed.pending, message.id, partial(_decided, message), session.words())
     _actions(message, is_last)
 
 
@@ -282,7 +299,7 @@ def _export(title: str, thread: list[StoredMessage], words: Wording) -> None:
 
 
 def _welcome(words: Wording) -> None:
-    st.title(words("welcome.title"))
+    st.title(words("welcome.title"), anchor=False)
     st.write(words("welcome.text"))
     with st.container(key="welcome_questions"):
         for number, question in enumerate(_first_questions(words)):

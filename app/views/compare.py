@@ -16,7 +16,7 @@ _COMPARED = "compared"
 def draw() -> None:
     """Draw the page."""
     words = session.words()
-    st.title(words("compare.title"))
+    st.title(words("compare.title"), anchor=False)
     st.write(words("compare.text"))
     with st.form("compare", border=False):
         text = st.text_input(words("compare.question"), max_chars=4000)

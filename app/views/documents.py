@@ -26,7 +26,7 @@ PREVIEW_CHARACTERS = 1200
 def draw() -> None:
     """Draw the page."""
     words, box = session.words(), session.container()
-    st.title(words("nav.documents"))
+    st.title(words("nav.documents"), anchor=False)
     if box.problem is not None:
         st.error(plain_label(box.problem.in_(words.language), 600), icon=":material/error:")
         return

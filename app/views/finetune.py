@@ -42,7 +42,7 @@ class CheckedData:
 def draw() -> None:
     """Draw the page."""
     words, settings = session.words(), session.container().settings
-    st.title(words("finetune.title"))
+    st.title(words("finetune.title"), anchor=False)
     st.write(words("finetune.text"))
     made, new = st.tabs([words("finetune.adapters"), words("finetune.new")])
     with made:

@@ -24,7 +24,7 @@ _STATE_COLOURS = {"ok": "green", "optional": "gray", "missing": "red"}
 def draw() -> None:
     """Draw the page."""
     words, box = session.words(), session.container()
-    st.title(words("models.title"))
+    st.title(words("models.title"), anchor=False)
     if box.model is not None:
         _model(box.model, words)
     elif box.problem is not None:

@@ -7,18 +7,17 @@ import streamlit as st
 
 from app import session
 from app.widgets.answer_text import plain_label
+from app.widgets.approval import RISK_COLOURS
 from app.wording import Wording
 from core.types import Scope, ToolCall
 from tools.base import ToolEntry
 from tools.registry import ToolRegistry
 
-_RISK_COLOURS = {"read": "green", "write": "orange", "network": "red"}
-
 
 def draw() -> None:
     """Draw the page."""
     words, box = session.words(), session.container()
-    st.title(words("tools.title"))
+    st.title(words("tools.title"), anchor=False)
     st.write(words("tools.text"))
     if not box.is_built or box.problem is not None:
         st.caption(":material/hourglass_top: " + words("model.loading"))
@@ -37,7 +36,7 @@ def draw() -> None:
 
 def _tool(entry: ToolEntry, registry: ToolRegistry, words: Wording) -> None:
     with st.expander(f"**{plain_label(entry.title.in_(words.language))}** · {plain_label(entry.name)}"):
-        st.badge(words(f"risk.{entry.risk}"), color=_RISK_COLOURS[entry.risk])  # type: ignore[arg-type]
+        st.badge(words(f"risk.{entry.risk}"), color=RISK_COLOURS[entry.risk])  # type: ignore[arg-type]
         st.write(plain_label(entry.description.in_(words.language), 500))
         if entry.origin != "built-in":
             st.caption(plain_label(entry.origin, 200))

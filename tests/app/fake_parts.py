@@ -7,7 +7,7 @@ from typing import Any, cast
 from app.container import Container, Parts
 from core.config import Settings
 from core.language import Bilingual
-from core.types import Chunk, Evidence, Message, Question, ScoredChunk, Timings, Usage
+from core.types import Chunk, Evidence, Message, Question, ScoredChunk, Timings, ToolCall, Usage
 from inference.protocol import ModelInfo
 from orchestrator.events import (
     AnswerCompleted,
@@ -22,6 +22,7 @@ from orchestrator.events import (
     Source,
     SourcesFound,
     TextDelta,
+    ToolProposed,
     UnsupportedSentence,
 )
 from retrieval.fakes import HashEmbedder
@@ -51,6 +52,9 @@ class ScriptedAssistant:
         if "explode" in question.text:
             raise RuntimeError("boom")
         yield from opening()
+        if "dangerous" in question.text and not question.options.resumed:
+            yield waiting()
+            return
         text = ""
         for word in ANSWER.split(" "):
             if is_cancelled():
@@ -91,6 +95,11 @@ def opening() -> tuple[AnswerEvent, ...]:
             (Message("user", "How tall?"),),
         ),
     )
+
+
+def waiting() -> AnswerCompleted:
+    proposed = ToolProposed(ToolCall("t1", "delete_file", {"path": "/tmp/x"}), "write", True)
+    return AnswerCompleted("", "tool_result", Usage(), Timings(), pending=(proposed,))
 
 
 def ending(text: str) -> AnswerCompleted:

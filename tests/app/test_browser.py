@@ -61,6 +61,7 @@ def browser() -> Iterator[Browser]:
     executable = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     if executable is None:
         pytest.skip("no Chromium on this machine; CHROMIUM may name one")
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as play:
         launched = play.chromium.launch(executable_path=executable, args=CHROMIUM_FLAGS)
         yield launched

@@ -108,3 +108,19 @@ def test_a_model_that_cannot_load_is_named(page: AppTest):
     page.run()
     assert not page.exception
     assert "No model at /x.gguf." in page.error[0].value
+
+
+def test_a_call_that_waits_is_shown_and_goes_on_as_decided(page: AppTest, box: Container, assistant: ScriptedAssistant):
+    ask(page, box, "something dangerous")
+    area = next(area for area in page.text_area if area.label == EN("approval.arguments"))
+    area.set_value('{"path": "/tmp/y"}').run()
+    next(button for button in page.button if button.label == EN("approval.allow")).click().run()
+    (decided,) = assistant.questions[-1].options.resumed
+    assert decided.allowed
+    assert decided.call.arguments == {"path": "/tmp/y"}
+
+
+def test_a_refused_call_is_refused(page: AppTest, box: Container, assistant: ScriptedAssistant):
+    ask(page, box, "something dangerous")
+    next(button for button in page.button if button.label == EN("approval.refuse")).click().run()
+    assert [decided.allowed for decided in assistant.questions[-1].options.resumed] == [False]
