@@ -17,8 +17,10 @@ COMMANDS = {
     "evidence": "does the search know when it has nothing?",
     "files": "odd real documents: does every one end well?",
     "grounding": "reading alone: the right passage given, by itself or among distractors",
+    "planted": "which passage did the answer use? thirty invented facts, leaving out beside attention",
     "retrieval": "are the right passages found?",
     "meter": "does the grounding meter tell true passages from foreign ones?",
+    "robustness": "do orders hidden in documents do anything?",
     "routing": "is the right mode chosen?",
     "tools": "are the right functions called with the right arguments? (BFCL's published rules)",
 }

@@ -90,6 +90,7 @@ def bars(
         "x": alt.X("value:Q", title=titles[1]),
         "color": alt.Color(
             "series:N",
+            sort=list(dict.fromkeys(series[1])) if series else None,
             title=series[0] if series else None,
             scale=alt.Scale(range=[GREEN, "#c98a2b", "#6a5acd", "#5b8def"]),
             legend=alt.Legend(orient="top"),
