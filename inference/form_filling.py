@@ -48,7 +48,7 @@ def fill_arguments(
         if not required and schema.get("type") in ("integer", "number") and not grounding.has_new_numbers:
             continue
         form += f"{name} ({schema.get('description', '')}): "
-        written = _value(engine, form, schema, grounding, adapter, is_cancelled)
+        written = _value(engine, form, (name, schema), grounding, adapter, is_cancelled)
         if written is None:
             return arguments, grounding
         arguments[name] = json.loads(written)
@@ -70,7 +70,7 @@ def _asked(parameters: Mapping[str, Any], grounding: Grounding) -> Iterator[tupl
 def _value(
     engine: ChatEngine,
     form: str,
-    schema: Mapping[str, Any],
+    argument: tuple[str, Mapping[str, Any]],
     grounding: Grounding,
     adapter: str,
     is_cancelled: Callable[[], bool],
@@ -78,7 +78,7 @@ def _value(
     """One value as JSON; None where the model was stopped or ran out of length in the middle of it."""
     request = GenerationRequest(
         prompt=form,
-        grammar=ValueGrammar(grounding).value_of(schema, end="\n"),
+        grammar=ValueGrammar(grounding).value_of(*argument, end="\n"),
         sampling=SamplingSettings(max_tokens=LONGEST_VALUE),
         adapter=adapter,
     )

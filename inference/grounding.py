@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from inference.candidates import fitting, number_beside, points_to, runs_of, words_of
+
 Number = int | float
 
 _NUMBER = re.compile(
@@ -36,8 +38,8 @@ _NAMED |= {"thirty": 30, "forty": 40, "fifty": 50, "hundred": 100, "thousand": 1
 _NAMED |= {"first": 1, "second": 2, "third": 3, "single": 1, "couple": 2, "double": 2, "pair": 2}
 _HAN_DIGITS: dict[str, float] = {sign: float(number) for number, sign in enumerate("零一二三四五六七八九十")}
 _HAN_DIGITS["两"] = 2.0
-_SCALES = {"million": 1e6, "billion": 1e9, "thousand": 1e3, "k": 1e3, "万": 1e4, "亿": 1e8}
-_SCALED = re.compile(r"(\d[\d,]*(?:\.\d+)?)\s*(million|billion|thousand|k\b|万|亿)", re.IGNORECASE)
+_SCALES = {"million": 1e6, "m": 1e6, "billion": 1e9, "thousand": 1e3, "k": 1e3, "万": 1e4, "亿": 1e8}
+_SCALED = re.compile(r"(\d[\d,]*(?:\.\d+)?)\s*(million|billion|thousand|[km]\b|万|亿)", re.IGNORECASE)
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*(?:%|percent|per cent)")
 
 
@@ -104,11 +106,28 @@ class Grounding:
         plain = (re.sub(r"[\"\\\x00-\x1f]", " ", value).strip() for value in found)
         return tuple(dict.fromkeys(value for value in plain if value and value not in self.taken))
 
+    def numbers_for(self, name: str, schema: Mapping[str, Any]) -> tuple[Number, ...]:
+        """The numbers for one argument: those beside its own word, else what is left; 5 % of a rate is 0.05."""
+        free = self.numbers
+        beside = [_whole(_plain(digits)) for digits in number_beside(name, self.text, _SIMPLE.pattern)]
+        free = tuple(number for number in free if number in beside) or free
+        is_fraction = schema.get("type") == "number" and "percent" not in str(schema.get("description", "")).lower()
+        shares = [_whole(round(_plain(match[1]) / 100, 12)) for match in _PERCENT.finditer(self.text)]
+        whole = [_whole(_plain(match[1])) for match in _PERCENT.finditer(self.text)]
+        unwanted = whole if is_fraction else shares
+        return tuple(number for number in free if number not in unwanted) or free
+
+    def strings_for(self, name: str, schema: Mapping[str, Any]) -> list[str]:
+        """The runs of words that can be the value of one argument."""
+        runs = (run for phrase in self.phrases for run in runs_of(phrase))
+        return fitting((*self.wholes, *runs), name, schema, self.text)
+
     def speaks_of(self, name: str, schema: Mapping[str, Any]) -> bool:
-        """Whether the text names an argument: a word of its name, or one of its values."""
+        """Whether the text names an argument: a word of its name, one of its values, or its kind of place or date."""
         text = self.text.lower()
-        spaced = re.sub(r"([a-z])([A-Z])", r"\1 \2", name).lower()
-        stems = [part[: max(4, len(part) - 2)] for part in re.split(r"[\W_]+", spaced) if len(part) > 2]
+        if points_to(name, self.text, self.taken):
+            return True
+        stems = [part[: max(4, len(part) - 2)] for part in words_of(name) if len(part) > 2]
         values = [str(value).lower() for value in (*schema.get("enum", ()), *named_values(schema))]
         return any(stem in text for stem in stems) or any(_is_word_in(value, text) for value in values)
 

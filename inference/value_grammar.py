@@ -1,10 +1,11 @@
 """A grammar (llguidance's Lark) of one argument: its type, its enumeration, and values that the question offers."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.language import han_share
+from inference.candidates import is_denied, spoken_values
 from inference.grounding import Grounding, Number, named_values
 
 MOST_ITEMS = 8
@@ -21,9 +22,9 @@ class ValueGrammar:
         self._grounding = grounding
         self._rules: dict[str, str] = {}
 
-    def value_of(self, schema: Mapping[str, Any], end: str = "") -> str:
-        """The grammar of one value followed by `end`."""
-        value = self._value(schema, DEEPEST)
+    def value_of(self, name: str, schema: Mapping[str, Any], end: str = "") -> str:
+        """The grammar of the value of the argument `name`, followed by `end`."""
+        value = self._value(name, schema, DEEPEST)
         return self._text(f"{value} {_literal(end)}" if end else value)
 
     def _text(self, start: str) -> str:
@@ -42,7 +43,8 @@ class ValueGrammar:
         """Required members in the order of the schema, then the optional ones, each of which may be left out."""
         properties: Mapping[str, Any] = schema.get("properties", {})
         required = [name for name in schema.get("required", ()) if name in properties]
-        optional = [name for name in properties if name not in required and self._offers(name, properties[name])]
+        others = [name for name in properties if name not in required]
+        optional = [name for name in others if self._offers(name, properties[name])] or ([] if required else others)
         members = {name: self._member(name, properties[name], depth) for name in (*required, *optional)}
         parts = ' ", " '.join(members[name] for name in required)
         tail = " ".join(f'(", " {members[name]})?' for name in optional)
@@ -63,59 +65,71 @@ class ValueGrammar:
 
     def _member(self, name: str, schema: Mapping[str, Any], depth: int) -> str:
         key = _literal(json.dumps(name, ensure_ascii=False) + ": ")
-        return self._rule("member", f"{key} {self._value(schema, depth - 1)}")
+        return self._rule("member", f"{key} {self._value(name, schema, depth - 1)}")
 
-    def _value(self, schema: Mapping[str, Any], depth: int) -> str:
+    def _value(self, name: str, schema: Mapping[str, Any], depth: int) -> str:
         if "const" in schema or "enum" in schema:
-            values = schema.get("enum", [schema.get("const")])
-            return "(" + " | ".join(_literal(json.dumps(value, ensure_ascii=False)) for value in values) + ")"
+            return self._named(schema.get("enum", [schema.get("const")]))
         kind = schema.get("type")
         if depth <= 0 or kind == "string" or kind is None:
-            return self._string(schema)
+            return self._string(name, schema)
         if kind in ("integer", "number"):
-            return self._number(schema, kind)
+            return self._number(name, schema, kind)
         if kind == "object":
             return self._object(schema, depth)
         if kind == "array":
-            return self._array(schema, depth)
-        return '("true" | "false")' if kind == "boolean" else '"null"'
+            return self._array(name, schema, depth)
+        return self._switch(name) if kind == "boolean" else '"null"'
 
-    def _array(self, schema: Mapping[str, Any], depth: int) -> str:
+    def _named(self, values: Sequence[Any]) -> str:
+        """One of an enumeration: those that the question speaks, else any."""
+        spoken = spoken_values(values, self._grounding.text) if self._grounding else []
+        return "(" + " | ".join(_literal(json.dumps(value, ensure_ascii=False)) for value in spoken or values) + ")"
+
+    def _switch(self, name: str) -> str:
+        """A boolean that the question speaks of is on, unless it is negated there."""
+        if self._grounding is None or not self._grounding.speaks_of(name, {}):
+            return '("true" | "false")'
+        return '"false"' if is_denied(name, self._grounding.text) else '"true"'
+
+    def _number(self, name: str, schema: Mapping[str, Any], kind: str) -> str:
+        written = self._grounding.numbers_for(name, schema) if self._grounding else ()
+        default = schema.get("default")
+        known = [*written, *([default] if written and isinstance(default, int | float) else [])]
+        fitting = [value for value in known if kind == "number" or isinstance(value, int)]
+        fitting = [value for value in fitting if _within(value, schema)]
+        if fitting:
+            return "(" + " | ".join(_literal(json.dumps(value)) for value in dict.fromkeys(fitting)) + ")"
+        bounds = {key: schema[key] for key in ("minimum", "maximum") if key in schema}
+        if bounds:
+            return self._rule("json", "%json " + json.dumps({"type": kind, **bounds}))
+        # Bounded in length: a small model would write digits for ever.
+        return self._rule("NUMBER", r"/-?(0|[1-9]\d{0,14})" + (r"(\.\d{1,6})?/" if kind == "number" else "/"))
+
+    def _array(self, name: str, schema: Mapping[str, Any], depth: int) -> str:
         items = schema.get("items", {})
         runs = self._grounding.number_runs if self._grounding and items.get("type") in ("integer", "number") else ()
         if runs:
             return "(" + " | ".join(_literal(json.dumps(list(run))) for run in runs) + ")"
-        item = self._value(items, depth - 1)
-        return f'"[" ({item} (", " {item}){{0,{MOST_ITEMS - 1}}})? "]"'
+        item = self._value(name, items, depth - 1)
+        return f'"[" {item} (", " {item}){{0,{MOST_ITEMS - 1}}} "]"'
 
-    def _number(self, schema: Mapping[str, Any], kind: str) -> str:
-        fitting = [value for value in self._numbers(schema) if kind == "number" or isinstance(value, int)]
-        fitting = [value for value in fitting if _within(value, schema)]
-        if not fitting:
-            bounds = {key: schema[key] for key in ("minimum", "maximum") if key in schema}
-            if bounds:
-                return self._rule("json", "%json " + json.dumps({"type": kind, **bounds}))
-            # Bounded in length: a small model would write digits for ever.
-            return self._rule("NUMBER", r"/-?(0|[1-9]\d{0,14})" + (r"(\.\d{1,6})?/" if kind == "number" else "/"))
-        return "(" + " | ".join(_literal(json.dumps(value)) for value in dict.fromkeys(fitting)) + ")"
-
-    def _numbers(self, schema: Mapping[str, Any]) -> list[Number]:
-        if self._grounding is None or not self._grounding.numbers:
-            return []
-        default = schema.get("default")
-        return [*self._grounding.numbers, *([default] if isinstance(default, int | float) else [])]
-
-    def _string(self, schema: Mapping[str, Any]) -> str:
+    def _string(self, name: str, schema: Mapping[str, Any]) -> str:
         if self._grounding is None or "pattern" in schema or "format" in schema:
             return self._free_string(schema)
-        unit = "substring_chars" if han_share(self._grounding.text) > 0 else "substring_words"
-        copied = []
-        for phrase in self._grounding.phrases:
-            source = self._rule("COPY", "%regex " + json.dumps({unit: phrase}, ensure_ascii=False))
-            copied.append(self._rule("WORDS", f"{source} & /{_EDGE}(.*{_EDGE})?/"))
-        whole = (*self._grounding.wholes, *named_values(schema))
-        choices = [*copied, *(_literal(json.dumps(value, ensure_ascii=False)[1:-1]) for value in whole)]
+        named = [value for value in named_values(schema) if '"' not in value]
+        if han_share(self._grounding.text) > 0:
+            copied = [self._copied(phrase) for phrase in (*self._grounding.phrases, *self._grounding.wholes)]
+        else:
+            found = self._grounding.strings_for(name, schema)
+            copied = [_literal(json.dumps(value, ensure_ascii=False)[1:-1]) for value in found]
+        choices = [*copied, *(_literal(value) for value in named)]
         return f'"\\"" ({" | ".join(choices)}) "\\""' if choices else self._free_string(schema)
+
+    def _copied(self, phrase: str) -> str:
+        """Any run of characters of a phrase, for a language that does not space its words."""
+        source = self._rule("COPY", "%regex " + json.dumps({"substring_chars": phrase}, ensure_ascii=False))
+        return self._rule("WORDS", f"{source} & /{_EDGE}(.*{_EDGE})?/")
 
     def _free_string(self, schema: Mapping[str, Any]) -> str:
         known = {key: schema[key] for key in ("pattern", "format", "minLength", "maxLength") if key in schema}

@@ -47,7 +47,9 @@ class CallProposer:
 
     def _fill(self, question: str, function: dict[str, Any], is_cancelled: Callable[[], bool]) -> tuple[ToolCall, ...]:
         arguments, _ = fill_arguments(self.engine, question, function, adapter=self.adapter, is_cancelled=is_cancelled)
-        return (ToolCall("call_0", function["name"], arguments),)
+        # What was stopped half-way is no call.
+        is_whole = all(name in arguments for name in function["parameters"].get("required", ()))
+        return (ToolCall("call_0", function["name"], arguments),) if is_whole else ()
 
 
 def _can_be_filled(question: str, function: dict[str, Any]) -> bool:

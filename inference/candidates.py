@@ -1,0 +1,137 @@
+"""Which pieces of a question can be the value of an argument, and which of them its name, type or wording points to.
+
+Rules of language, not of a data set: a proper name is not cut in two, a value does not begin or end with a function
+word, a number beside the argument's own word belongs to it, what stands after "from" is where something starts.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+LONGEST = 8
+_FUNCTION_WORDS = frozenset(
+    re.findall(
+        r"\w+",
+        "a an the of in on at to for from by with and or as is are was were be been do does did can could will would"
+        " should may might i me my we our you your he she it its they their this that these those what which who whom"
+        " whose when where why how not no please find get give tell show let about into than then there if also using"
+        " use has have had between within during per under over near around calculate want need much many check",
+    )
+)
+_CAPITAL = re.compile(r"[A-Z][\w.'&-]*")
+_SMALL_LINK = frozenset({"of", "de", "da", "la", "van", "von", "the"})
+_START = ("from", "start", "origin", "source", "departure", "depart", "base")
+_GOAL = ("to", "end", "destination", "target", "arrival", "dest")
+_PLACE = ("location", "city", "state", "country", "region", "place", "area", "jurisdiction", "county", "province")
+_TIME = ("date", "day", "month", "year", "time", "period")
+_DIGITS_WELCOME = re.compile(
+    r"date|year|time|number|\bid\b|code|phone|zip|version|address|expression|function", re.IGNORECASE
+)
+_MONTHS = r"Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
+_DATE = re.compile(
+    rf"\b(?:{_MONTHS})[a-z]*\.? \d|\b\d{{4}}[-/.]\d|\b\d{{1,2}}(?:st|nd|rd|th)? (?:{_MONTHS})", re.IGNORECASE
+)
+_NEGATION = re.compile(r"\b(?:not|no|without|don't|do not|never|exclud\w*|disabl\w*|off)\b|不|无需|无须|别")
+
+
+def words_of(name: str) -> list[str]:
+    """The words of an argument's name in lower case: `startDate` and `start_date` have the same two."""
+    spaced = re.sub(r"([a-z])([A-Z])", r"\1 \2", name).lower()
+    return [word for word in re.split(r"[\W_]+", spaced) if word]
+
+
+def runs_of(phrase: str) -> Iterable[str]:
+    """The runs of up to LONGEST words of a phrase that can be a value, and the whole phrase."""
+    words = phrase.split()
+    for first in range(len(words)):
+        for last in range(first + 1, min(len(words), first + LONGEST) + 1):
+            if _is_whole(words, first, last):
+                yield " ".join(words[first:last]).strip(".")
+
+
+def fitting(values: Iterable[str], name: str, schema: Mapping[str, Any], text: str) -> list[str]:
+    """Those of `values` that the wording points to for this argument; all where it points nowhere."""
+    every = list(dict.fromkeys(values))
+    if not _DIGITS_WELCOME.search(f"{name} {schema.get('description', '')}"):
+        every = [value for value in every if re.search(r"[^\W\d]", value)] or every
+    pointed = _after(every, _cue(name), text)
+    return pointed or every
+
+
+def spoken_values(values: Iterable[Any], text: str) -> list[Any]:
+    """Those of an enumeration that the text speaks, by themselves or by their stem."""
+    lowered = text.lower()
+    return [value for value in values if isinstance(value, str) and _stem_stands(value, lowered)]
+
+
+def number_beside(name: str, text: str, digits: str) -> list[str]:
+    """The numbers written right beside a word of the argument's name: `weight is 70`, `a=1`, `5 rounds`."""
+    found: list[str] = []
+    for word in words_of(name):
+        stem = re.escape(word if len(word) < 4 else word.rstrip("s"))
+        before = rf"\b{stem}s?\s*(?:\([^)]*\))?\s*(?:=|:|is|of|was|are|equals?|equal to|为|是)?\s*({digits})"
+        after = rf"({digits})[\s-]*{stem}s?\b"
+        found += re.findall(before, text, re.IGNORECASE)
+        found += re.findall(after, text, re.IGNORECASE) if len(word) > 2 else []
+    return list(dict.fromkeys(found))
+
+
+def points_to(name: str, text: str, taken: Iterable[Any]) -> bool:
+    """Whether the text has a place for an argument of place, a date for one of time, that nothing has taken."""
+    words = words_of(name)
+    rest = text
+    for value in taken:
+        rest = rest.replace(str(value), " ")
+    if any(word in _PLACE for word in words):
+        return bool(re.search(r"\b(?:in|near|at|around) (?:the )?[A-Z][a-z]", rest))
+    return any(word in _TIME[:3] for word in words) and bool(_DATE.search(rest))
+
+
+def is_denied(name: str, text: str) -> bool:
+    """Whether the text negates what a switch is called: `without toll roads`, `do not compress`."""
+    for word in words_of(name):
+        place = text.lower().find(word[: max(4, len(word) - 2)])
+        if place >= 0 and _NEGATION.search(text[max(0, place - 25) : place]):
+            return True
+    return False
+
+
+def _is_whole(words: list[str], first: int, last: int) -> bool:
+    start, end = words[first], words[last - 1]
+    if start.lower() in _FUNCTION_WORDS or end.lower() in _FUNCTION_WORDS:
+        return False
+    return not (_inside_name(words, first) or _inside_name(words, last))
+
+
+def _inside_name(words: list[str], border: int) -> bool:
+    """Whether a border between words cuts a proper name; the first word of a sentence is no part of one."""
+    if not 0 < border < len(words):
+        return False
+    left, right = words[border - 1], words[border]
+    if right in _SMALL_LINK and border + 1 < len(words):
+        right = words[border + 1] if _CAPITAL.fullmatch(left) else right
+    if left in _SMALL_LINK and border > 1:
+        left = words[border - 2]
+    opens = border == 1 or left.lower() in _FUNCTION_WORDS
+    return bool(_CAPITAL.fullmatch(left) and _CAPITAL.fullmatch(right)) and not opens
+
+
+def _cue(name: str) -> str:
+    words = words_of(name)
+    if words and any(word in _START for word in words):
+        return r"\bfrom "
+    return r"\b(?:to|into) " if any(word in _GOAL for word in words) else ""
+
+
+def _after(values: list[str], cue: str, text: str) -> list[str]:
+    if not cue:
+        return []
+    return [value for value in values if re.search(cue + r"(?:the )?" + re.escape(value) + r"(?!\w)", text)]
+
+
+def _stem_stands(value: str, text: str) -> bool:
+    lowered = value.lower().replace("_", " ")
+    if not lowered.isascii():
+        return lowered in text
+    stem = lowered[: max(4, len(lowered) - 2)] if len(lowered) > 4 else lowered
+    return bool(re.search(rf"(?<!\w){re.escape(stem)}" + ("" if len(lowered) > 4 else r"(?!\w)"), text))
