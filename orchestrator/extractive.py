@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator.events import Citation, Source
+from orchestrator.markup import inert
 from orchestrator.sentence_features import candidates, sentence_features
 
 MOST_SENTENCES = 2
@@ -60,7 +61,7 @@ def ranked_sentences(question: str, sources: Sequence[Source]) -> list[Sentence]
     found: dict[str, Sentence] = {}
     for place in np.argsort(-scores, kind="stable"):
         item = pool[place]
-        text = " ".join(item.text.split())
+        text = " ".join(inert(item.text).split())
         found.setdefault(text, Sentence(best[item.passage].number, text, item.start, item.end, float(scores[place])))
     return list(found.values())
 

@@ -22,6 +22,7 @@ from orchestrator.events import (
 )
 from orchestrator.extractive import extractive_answer
 from orchestrator.generation import Generated, generate
+from orchestrator.markup import inert
 from orchestrator.modes.base import CONSIDERED, limit_notices, sampling_of, writes
 from orchestrator.passages import closest_sources, numbered_sources, passages_of
 from orchestrator.prompts import texts
@@ -29,6 +30,9 @@ from orchestrator.prompts.texts import fill
 from orchestrator.turn import Turn
 from orchestrator.words import squeezed
 from retrieval.protocol import Searcher
+
+SMALL_MODEL = 1_000_000_000
+PASSAGES_OF_SMALL = 3
 
 
 class RagMode:
@@ -49,7 +53,7 @@ class RagMode:
         if found is None or found.evidence.level == "none":
             yield from self._refuse_before_the_model(turn)
             return
-        sources = numbered_sources(found.chunks, turn.question.options.top_k or self._settings.top_k)
+        sources = numbered_sources(found.chunks, turn.question.options.top_k or self._most_passages())
         if turn.question.options.extractive or not writes(self._engine, turn.language):
             yield _sources_found(sources, found)
             chosen = turn.question.options.extractive
@@ -66,6 +70,11 @@ class RagMode:
         started = time.monotonic()
         found = self._searcher.retrieve(turn.query, turn.question.scope, CONSIDERED)
         return replace(turn, retrieval=found, retrieve_seconds=time.monotonic() - started)
+
+    def _most_passages(self) -> int:
+        """As many as the settings say; a small model loses itself in more than three."""
+        small = 0 < self._engine.info.n_parameters < SMALL_MODEL
+        return min(self._settings.top_k, PASSAGES_OF_SMALL) if small else self._settings.top_k
 
     def _context(self, turn: Turn, sources: Sequence[Source]) -> tuple[tuple[Source, ...], ContextAssembled]:
         """Drop the lowest-ranked sources until the prompt fits; their number stays, with the reason."""
@@ -93,7 +102,7 @@ class RagMode:
             text = texts.NOT_IN_PASSAGES.in_(turn.language)
             yield self._completed(turn, generated, CheckedAnswer(text, (), ()), "refusal")
             return
-        checked = check_answer(generated.text, sources, turn.question.text)
+        checked = check_answer(inert(generated.text), sources, turn.question.text)
         if not cancelled and not checked.has_support:
             yield from self._extract(turn, sources, texts.EXTRACTIVE_FALLBACK, generated)
             return
