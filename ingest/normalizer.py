@@ -10,6 +10,8 @@ from core.types import Page
 
 # Kept: tab and newline. Gone: other C0 controls, soft hyphens, zero width signs, byte order marks inside the text.
 _UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u00ad\u200b\u2060\ufeff]")
+# Symbol fonts put their bullets into the private use area, where no other font has a shape for them.
+_SYMBOLS = str.maketrans({"\uf0b7": "•", "\uf0a7": "▪", "\uf0d8": "➢", "\uf0fc": "✓", "\uf0e0": "→", "\uf0a8": "□"})
 _MANY_BLANK = re.compile(r"\n[ \t]*\n(?:[ \t]*\n)+")
 _TRAILING = re.compile(r"[ \t\u3000]+$", re.MULTILINE)
 _DIGITS = re.compile(r"\d+")
@@ -23,7 +25,7 @@ _LONGEST_FURNITURE = 120
 def normalize(text: str) -> str:
     """NFC, unified line ends, no invisible signs, no trailing space, at most one blank line in a row."""
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n").replace("\xa0", " ")
-    text = _UNSEEN.sub("", unicodedata.normalize("NFC", text))
+    text = _UNSEEN.sub("", unicodedata.normalize("NFC", text.translate(_SYMBOLS)))
     # Lone surrogates come from broken files; no database stores them.
     text = text.encode("utf-8", "replace").decode("utf-8")
     return _MANY_BLANK.sub("\n\n", _TRAILING.sub("", text)).strip("\n")

@@ -14,6 +14,7 @@ from ingest.quality import garbled_share, is_garbled
 
 def test_text_is_made_uniform():
     assert normalize("a\r\nb\rc \t\n\n\n\nd\u00ad\u200be\ufeff\x00") == "a\nb\nc\n\nde"
+    assert normalize("\uf0b7 first") == "• first"
     assert normalize("e\u0301 \uf900") == "é \u8c48"
     assert normalize("\ud800x") == "?x"
 
