@@ -9,7 +9,8 @@ from training.__main__ import main
 from training.gguf_model import GgufModel
 from training.jobs import JobBoard
 
-WORDS = [
+WORDS = ("apple", "river", "stone", "cloud", "tiger", "piano", "forest", "candle", "window", "garden", "silver", "bottle")
+WORDS += ("market", "bridge", "winter", "summer")
     "apple",
     "river",
     "stone",
