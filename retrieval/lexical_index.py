@@ -5,7 +5,7 @@ numbers, and nothing is stored but what a search needs. Weights were chosen by m
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,7 +97,7 @@ class LexicalIndex:
     def __len__(self) -> int:
         return int(self._index.searcher().num_docs)
 
-    def search(self, query: LexicalQuery, top_k: int, documents: Sequence[int] | None = None) -> list[LexicalHit]:
+    def search(self, query: LexicalQuery, top_k: int, documents: Collection[int] | None = None) -> list[LexicalHit]:
         """The best `top_k` chunks holding any of the terms and all of the phrases, best first.
 
         `documents` are the numbers of the documents to look in, where only some are wanted.
@@ -113,7 +113,7 @@ class LexicalIndex:
         """In how many chunks the term stands, in this field."""
         return int(self._index.searcher().doc_freq(field, term))
 
-    def _compile(self, query: LexicalQuery, documents: Sequence[int] | None) -> tantivy.Query:
+    def _compile(self, query: LexicalQuery, documents: Collection[int] | None) -> tantivy.Query:
         parts = [
             (tantivy.Occur.Should, self._term(field, term, FIELD_WEIGHTS[field] * count))
             for field, counts in query.by_field.items()

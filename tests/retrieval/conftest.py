@@ -9,6 +9,7 @@ from core.config import Settings
 from core.types import Chunk, Document, Page
 from retrieval.fakes import HashEmbedder
 from retrieval.library import Library
+from retrieval.protocol import Embedder
 from retrieval.store import CollectionStore
 
 
@@ -22,7 +23,7 @@ def document(uri: str, *texts: str, **metadata: object) -> tuple[Document, list[
     return Document(uri, Path(uri).stem, (Page(whole, 1),), f"hash of {whole}", metadata=metadata), chunks
 
 
-def put(store: CollectionStore, embedder: HashEmbedder, uri: str, *texts: str, **metadata: object) -> str:
+def put(store: CollectionStore, embedder: Embedder, uri: str, *texts: str, **metadata: object) -> str:
     """Put a document and the vectors of its chunks."""
     document_id = store.put_document(*document(uri, *texts, **metadata))
     pending = store.chunks_without_vectors(1000)

@@ -38,7 +38,7 @@ class TestRetriever(RetrieversIntegrationTests):
         return CollectionRetriever
 
     @property
-    def retriever_constructor_params(self) -> dict:
+    def retriever_constructor_params(self) -> dict[str, object]:
         return {"searcher": self.library.searcher(), "scope": Scope("lc")}
 
     @property
@@ -52,7 +52,7 @@ class TestEmbeddingsUnit(EmbeddingsUnitTests):
         return LangChainEmbeddings
 
     @property
-    def embedding_model_params(self) -> dict:
+    def embedding_model_params(self) -> dict[str, object]:
         return {"embedder": HashEmbedder()}
 
 
@@ -62,7 +62,7 @@ class TestEmbeddings(EmbeddingsIntegrationTests):
         return LangChainEmbeddings
 
     @property
-    def embedding_model_params(self) -> dict:
+    def embedding_model_params(self) -> dict[str, object]:
         return {"embedder": HashEmbedder()}
 
 

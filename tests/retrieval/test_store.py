@@ -92,7 +92,7 @@ def test_a_failed_commit_leaves_nothing(store: CollectionStore):
     made, chunks = document("a.md", "one", "two")
     broken = [chunks[0], Chunk("", "", "two", 1, 0, 3, metadata={"x": object}), None]
     with pytest.raises(AttributeError):
-        store.put_document(made, broken)  # type: ignore[list-item]
+        store.put_document(made, broken)  # type: ignore[arg-type]
     assert store.counts() == {"documents": 0, "chunks": 0, "vectors": 0, "failures": 0}
 
 

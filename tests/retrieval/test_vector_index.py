@@ -6,21 +6,22 @@ import numpy as np
 import pytest
 
 from retrieval.exact_index import exact_search
+from retrieval.protocol import Vectors
 from retrieval.vector_index import TARGET_RECALL, Kind, VectorIndex, kind_for
 
 N, DIM = 1200, 24
 
 
 @pytest.fixture(scope="module")
-def vectors() -> np.ndarray:
+def vectors() -> Vectors:
     """Clustered like real text: on uniformly random vectors no graph works, and none has to."""
     generator = np.random.default_rng(3)
     centres = generator.normal(size=(40, DIM))
     rows = centres[generator.integers(0, 40, N)] + 0.5 * generator.normal(size=(N, DIM))
-    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
 
 
-def test_the_oracle_equals_a_plain_loop(vectors: np.ndarray):
+def test_the_oracle_equals_a_plain_loop(vectors: Vectors):
     allowed = np.arange(N) % 3 == 0
     rows, scores = exact_search(vectors, vectors[:2], 5, allowed)
     for query, found, values in zip(vectors[:2], rows, scores, strict=True):
@@ -32,7 +33,7 @@ def test_the_oracle_equals_a_plain_loop(vectors: np.ndarray):
 
 
 @pytest.mark.parametrize("kind", ["exact", "hnsw", "compact"])
-def test_each_kind_reaches_its_recall_and_true_scores(kind: Kind, vectors: np.ndarray, tmp_path: Path):
+def test_each_kind_reaches_its_recall_and_true_scores(kind: Kind, vectors: Vectors, tmp_path: Path):
     numbers = np.arange(N, dtype=np.int64) * 2 + 5
     built = VectorIndex.build(numbers, vectors, kind)
     index = VectorIndex.load(tmp_path, built.save(tmp_path))
@@ -45,7 +46,7 @@ def test_each_kind_reaches_its_recall_and_true_scores(kind: Kind, vectors: np.nd
 
 
 @pytest.mark.parametrize("kind", ["exact", "hnsw", "compact"])
-def test_a_filter_is_exact(kind: Kind, vectors: np.ndarray):
+def test_a_filter_is_exact(kind: Kind, vectors: Vectors):
     index = VectorIndex.build(np.arange(N, dtype=np.int64), vectors, kind)
     allowed = np.arange(N) % 7 == 0
     truth, _ = exact_search(vectors, vectors[:20], 10, allowed)
@@ -54,7 +55,7 @@ def test_a_filter_is_exact(kind: Kind, vectors: np.ndarray):
     assert index.search(vectors[:1], 10, np.zeros(N, np.bool_))[0].shape == (1, 0)
 
 
-def test_a_grown_graph_finds_old_and_new(vectors: np.ndarray):
+def test_a_grown_graph_finds_old_and_new(vectors: Vectors):
     numbers = np.arange(N, dtype=np.int64)
     before = VectorIndex.build(numbers[:900], vectors[:900], "hnsw")
     grown = VectorIndex.build(numbers, vectors, "hnsw", before)
