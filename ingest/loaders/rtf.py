@@ -70,8 +70,9 @@ class _Group:
 def load_rtf(source: Source) -> Parsed:
     """One page of paragraphs."""
     raw = source.data.decode("latin-1")
-    title = _TITLE.search(raw[:20_000])
-    name = rtf_text("{\\rtf1\\ansi" + _code_page(raw) + " " + title.group(1) + "}") if title else ""
+    # Where the title stands twice, the second time is in Unicode and the first one in question marks.
+    titles = _TITLE.findall(raw[:20_000])
+    name = rtf_text("{\\rtf1\\ansi" + _code_page(raw) + " " + titles[-1] + "}") if titles else ""
     return Parsed((Page(rtf_text(raw)),), " ".join(name.split()), "application/rtf")
 
 
@@ -159,7 +160,11 @@ class _Reader:
 
     def _flush(self) -> None:
         if self._bytes:
-            self._put(self._bytes.decode(self._group.encoding, "replace"))
+            try:
+                self._put(self._bytes.decode(self._group.encoding))
+            except UnicodeDecodeError:
+                # Fonts lie: a bullet font that calls itself Japanese holds single bytes of the file's own page.
+                self._put(self._bytes.decode(self._default, "replace"))
             self._bytes.clear()
 
     def _put(self, text: str) -> None:
