@@ -9,6 +9,7 @@ from core.config import Settings
 from core.errors import ModelNotFoundError
 from core.language import Bilingual
 from core.paths import bundled_adapters, embedded_chat_model
+from inference.catalog import downloaded, find_entry
 from inference.engine_options import LoadOptions
 from inference.extensions import ExtensibleEngine
 from inference.file_hash import sha256_of
@@ -54,7 +55,7 @@ def open_engine(
 def model_path(settings: Settings) -> Path:
     """The GGUF file that the settings name. Raises ModelNotFoundError with what to do."""
     if settings.model:
-        return Path(settings.model).expanduser().absolute()
+        return _named_model(settings)
     embedded = embedded_chat_model()
     if embedded is None:
         raise ModelNotFoundError(
@@ -64,6 +65,23 @@ def model_path(settings: Settings) -> Path:
             )
         )
     return embedded
+
+
+def _named_model(settings: Settings) -> Path:
+    """A path as it is; a name of the catalogue as the file that was downloaded under it."""
+    given = Path(settings.model).expanduser()
+    if given.suffix == ".gguf" or given.is_file():
+        return given.absolute()
+    entry = find_entry(settings.model)
+    path = downloaded(entry, settings.paths.models)
+    if path is None:
+        raise ModelNotFoundError(
+            Bilingual(
+                en=f"{entry.name} is not downloaded yet. Run: python -m inference pull {entry.name}",
+                zh=f"{entry.name} 尚未下载。请运行：python -m inference pull {entry.name}",
+            )
+        )
+    return path
 
 
 def load_options(settings: Settings, path: Path) -> LoadOptions:
