@@ -9,25 +9,8 @@ from training.__main__ import main
 from training.gguf_model import GgufModel
 from training.jobs import JobBoard
 
-WORDS = ("apple", "river", "stone", "cloud", "tiger", "piano", "forest", "candle", "window", "garden", "silver", "bottle")
-WORDS += ("market", "bridge", "winter", "summer")
-    "apple",
-    "river",
-    "stone",
-    "cloud",
-    "tiger",
-    "piano",
-    "forest",
-    "candle",
-    "window",
-    "garden",
-    "silver",
-    "bottle",
-    "market",
-    "bridge",
-    "winter",
-    "summer",
-]
+WORDS = ("apple", "river", "stone", "cloud", "tiger", "piano", "forest", "candle", "window", "garden")
+WORDS += ("silver", "bottle", "market", "bridge", "winter", "summer")
 
 
 @pytest.fixture
