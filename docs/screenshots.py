@@ -79,7 +79,7 @@ def welcome(page: Page, words: Wording) -> None:
 def source(page: Page, words: Wording) -> None:
     """The passage behind the first citation."""
     chat(page, words)
-    page.locator(".ff-cite").first.click()
+    page.locator("[class*=st-key-sources_] button").first.click()
     page.get_by_role("dialog").locator(".ff-passage, img").first.wait_for()
 
 
@@ -184,6 +184,7 @@ def main() -> None:
     """Take the pictures that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="names of pictures, separated by commas")
+    parser.add_argument("--languages", default=",".join(LOCALES), help="en, zh, or both")
     parser.add_argument("--looks", type=int, default=1, help="1: light; 2: and dark; 3: and phone")
     parser.add_argument("--to", type=Path, default=IMAGES, help="folder of the pictures")
     options = parser.parse_args()
@@ -193,7 +194,7 @@ def main() -> None:
     expect.set_options(timeout=PATIENCE_MS)
     with tempfile.TemporaryDirectory() as home, running_application(Path(home)) as address, sync_playwright() as play:
         browser = play.chromium.launch(executable_path=executable, args=CHROMIUM_FLAGS)
-        for language in LOCALES:
+        for language in (each for each in LOCALES if each in options.languages.split(",")):
             for shot in wanted:
                 for look in LOOKS[: options.looks]:
                     name = shot.name + (".zh" if language == "zh" else "") + look.suffix + ".png"

@@ -136,7 +136,8 @@ def _turn(message: StoredMessage, is_last: bool) -> None:
 def _question(message: StoredMessage) -> None:
     st.html(f'<div class="ff-question">{html.escape(message.text)}</div>')
     words = session.words()
-    with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", gap="small"):
+    key = f"question_tools_{message.id}"
+    with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", key=key):
         _siblings(message)
         with st.popover(":material/edit:", type="tertiary", help=words("chat.edit"), key=f"edit_{message.id}"):
             text = st.text_area(words("chat.edit"), message.text, key=f"text_{message.id}")

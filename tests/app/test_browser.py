@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, TimeoutError, expect, sync_playwright
 
 from app.wording import Wording
 
@@ -110,6 +110,18 @@ def finished(page: Page) -> None:
     page.get_by_role("button", name=EN("answer.again")).wait_for()
 
 
+def click_until_open(page: Page, drawer: Locator) -> None:
+    """The chips answer to clicks a moment after they are drawn."""
+    for _ in range(20):
+        page.locator(".ff-cite").first.click()
+        try:
+            drawer.wait_for(timeout=5_000)
+        except TimeoutError:
+            continue
+        return
+    raise AssertionError("no click on a citation opened its source")
+
+
 def test_ask_open_the_source_refresh(context: BrowserContext, address: str):
     outside: list[str] = []
     page = opened(context, address)
@@ -117,8 +129,8 @@ def test_ask_open_the_source_refresh(context: BrowserContext, address: str):
     page.locator(".st-key-welcome_questions button").first.click()
     finished(page)
     assert "25" in page.locator(".ff-answer").last.inner_text()
-    page.locator(".ff-cite").first.click()
     drawer = page.get_by_role("dialog")
+    click_until_open(page, drawer)
     expect(drawer.locator(".ff-passage")).to_contain_text("25")
     page.keyboard.press("Escape")
     expect(drawer).to_have_count(0)
