@@ -69,7 +69,7 @@ def signals(
 ) -> Signals:
     """What a question reached; `tops` are the best scores of the dense and of the lexical leg, 0 where none."""
     background = view.dense.background(vector)
-    contrast = (tops[0] - background) / (1.0 - background) if tops[0] else 0.0
+    contrast = (tops[0] - background) / max(1e-6, 1.0 - background) if tops[0] else 0.0
     return Signals(contrast, tops[1] / max(1e-9, view.lexical.ceiling(query)), trust)
 
 

@@ -65,7 +65,8 @@ def refresh_vectors(store: CollectionStore, *, compact: bool = False, force: boo
     opened = open_generation(store, VECTORS)
     _, newest, removed, _ = store.revision()
     waiting = newest - (int(opened[1]["sequence"]) if opened else 0)
-    if (total <= EXACT_UP_TO and not opened) or (waiting < max(_VECTORS_TAIL, total // 20) and opened and not force):
+    is_due = waiting >= max(_VECTORS_TAIL, total // 20) if opened else total > EXACT_UP_TO
+    if not total or not (is_due or force):
         return
     kind = kind_for(total, compact=compact)
     grown = opened if opened and _can_grow(store, opened[1], kind) else None

@@ -79,11 +79,15 @@ class DenseLeg:
         return sorted(hits, key=lambda hit: (-hit.score, hit.number))[:top_k]
 
     def background(self, vector: Vectors, sample: int = 256) -> float:
-        """The mean score of a fixed sample of the collection: what any passage gets for this question."""
+        """What any passage gets for this question: the mean score of a fixed sample, its best one left out.
+
+        In a small collection the best one is the answer itself, and would hide that it stands out.
+        """
         vectors = self._index.vectors if self._index is not None else self._vectors
         if vectors is None:
             return 0.0
-        return float(np.mean(vectors[:: max(1, len(vectors) // sample)] @ vector))
+        scores = np.sort(vectors[:: max(1, len(vectors) // sample)] @ vector)[:-1]
+        return float(np.mean(scores)) if len(scores) else 0.0
 
     @staticmethod
     def _from_generation(

@@ -47,6 +47,14 @@ class Embedder(Protocol):
         ...
 
 
+class Reranker(Protocol):
+    """Looks again at the few best passages, with more care than a search over all can take."""
+
+    def scores(self, query: str, passages: Sequence[str]) -> Sequence[float]:
+        """How well each passage answers the question; higher is better, comparable within one call only."""
+        ...
+
+
 class Searcher(Protocol):
     """Finds passages."""
 

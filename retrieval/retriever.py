@@ -13,7 +13,7 @@ from retrieval.evidence import Calibration, judge
 from retrieval.fusion import Fused, fuse
 from retrieval.legs import DenseHit
 from retrieval.lexical_index import LexicalHit, LexicalQuery, parse_query
-from retrieval.protocol import Vectors
+from retrieval.protocol import Reranker, Vectors
 from retrieval.view import CollectionView
 
 if TYPE_CHECKING:
@@ -27,8 +27,15 @@ _SPARE = 2
 class HybridSearcher:
     """Searches the collections of a library. Thread-safe; opens a collection at its first question."""
 
-    def __init__(self, library: "Library", leg: Leg = "hybrid", *, arranged: bool = True) -> None:
-        """`leg` alone searches in place of both; `arranged` false leaves duplicates and neighbours as they are."""
+    def __init__(
+        self, library: "Library", leg: Leg = "hybrid", *, arranged: bool = True, reranker: Reranker | None = None
+    ) -> None:
+        """`leg` alone searches in place of both; `arranged` false leaves duplicates and neighbours as they are.
+
+        `reranker` orders the best passages anew. None is the default: a cheap one behind a good first stage has made
+        results worse elsewhere, so it has to prove its gain by `python -m evaluation retrieval` first.
+        """
+        self._reranker = reranker
         self._library = library
         self._leg = leg
         self._arranged = arranged
@@ -46,7 +53,7 @@ class HybridSearcher:
         found = self.search_view(view, query, vector, scope, clock)
         fused, evidence = self._fuse(view, calibration, query, vector, found)
         with clock.measure("load"):
-            chunks = self._load(view, fused, top_k)
+            chunks = self._load(view, query, fused, top_k)
         return Retrieval(query, tuple(chunks), evidence, view.searched, clock.milliseconds())
 
     def search_view(
@@ -84,13 +91,17 @@ class HybridSearcher:
         parsed: LexicalQuery = parse_query(query)
         return fused, judge(signals(view, parsed, vector, tops, trust), calibration.background(language))
 
-    def _load(self, view: CollectionView, fused: list[Fused], top_k: int) -> list[ScoredChunk]:
+    def _load(self, view: CollectionView, query: str, fused: list[Fused], top_k: int) -> list[ScoredChunk]:
         wanted = fused[: top_k * _SPARE + 2]
         chunks = view.store.chunks_by_number([hit.number for hit in wanted])
         # A chunk that was removed a moment ago is gone, also from this answer.
         scored = [
             ScoredChunk(chunks[hit.number], hit.score, hit.legs, hit.ranks) for hit in wanted if hit.number in chunks
         ]
+        if self._reranker is not None and scored:
+            scores = self._reranker.scores(query, [hit.chunk.embedded_text for hit in scored])
+            order = sorted(range(len(scored)), key=lambda place: -scores[place])
+            scored = [scored[place] for place in order]
         if not self._arranged:
             return scored[:top_k]
         return join_neighbours(view.store, without_duplicates(scored, top_k * _SPARE))[:top_k]

@@ -1,6 +1,7 @@
 """The whole search on small collections: at once, both languages, filters, deletions, generations and their damage."""
 
 import json
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -191,6 +192,34 @@ def test_arrangement_drops_repetitions_and_joins_neighbours(library: Library):
         assert [hit.chunk.text for hit in joined] == [" ".join(texts[:2]), texts[2]]
         whole = store.document_text(joined[0].chunk.document_id)
         assert whole[joined[0].chunk.start : joined[0].chunk.end] == joined[0].chunk.text
+
+
+class _LastWordFirst:
+    def scores(self, query: str, passages: Sequence[str]) -> list[float]:
+        return [float("CMake" in passage) for passage in passages]
+
+
+def test_a_reranker_has_the_last_word(filled: Library):
+    searcher = HybridSearcher(filled, reranker=_LastWordFirst())
+    found = searcher.retrieve("quick fox over the lazy dog", SCOPE, 3).chunks
+    assert found[0].chunk.uri == "/b/cmake.txt"
+    assert found[1].chunk.uri == "/a/fox.md"
+
+
+def test_vectors_after_a_generation_are_compared_one_by_one(filled: Library):
+    with filled.writer("notes") as store:
+        refresh_indexes(store, force=True)
+        opened = open_generation(store, VECTORS)
+        assert opened is not None
+        assert (opened[1]["kind"], opened[1]["rows"], opened[1]["recall_at_10"]) == ("exact", 3, 1.0)
+        put(store, filled.embedder, "/n.md", "Whales sing in the deep sea.")
+        assert uris(filled, "whales sing", top_k=1) == ["/n.md"]
+        refresh_indexes(store, force=True)
+        grown = open_generation(store, VECTORS)
+        assert grown is not None
+        assert grown[1]["rows"] == 4
+        (grown[0] / "vectors.npy").write_bytes(b"damaged")
+    assert uris(filled, "whales sing", top_k=1) == ["/n.md"]
 
 
 def test_calibration_is_kept_and_learns_whom_to_trust(filled: Library):
