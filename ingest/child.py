@@ -42,6 +42,7 @@ class ParserChild:
         self._process: subprocess.Popen[str] | None = None
         self._files = 0
         self.peak_bytes = 0
+        self._is_closed = False
 
     def parse(self, path: Path, name: str, password: str = "") -> Parsed:
         """Parse one file. Raises the DocumentError that tells why it cannot be read; never anything else of its own."""
@@ -49,14 +50,14 @@ class ParserChild:
         try:
             return self._ask(path, name, password)
         except _ChildDiedError:
-            self.close()
+            self._end_process()
             if was_fresh:
                 raise reasons.crashed(name) from None
         # A process that had read other files may have been harmed by one of those: this file gets a fresh one.
         try:
             return self._ask(path, name, password)
         except _ChildDiedError:
-            self.close()
+            self._end_process()
             raise reasons.crashed(name) from None
 
     def outcome(self, path: Path, name: str, passwords: tuple[str, ...] = ()) -> "Outcome":
@@ -66,13 +67,18 @@ class ParserChild:
         return Outcome(parsed, error, time.perf_counter() - started, self.peak_bytes)
 
     def close(self) -> None:
-        """End the process and all that it started."""
-        if self._process is not None:
-            _kill_family(self._process)
-            self._process.wait()
-            _close_pipes(self._process)
-        self._process = None
+        """End the process and all that it started, for good; a file at hand is given up."""
+        self._is_closed = True
+        self._end_process()
+
+    def _end_process(self) -> None:
+        # Taken out first: two threads may end the same process, one of them because the pool is closed.
+        process, self._process = self._process, None
         self._files = 0
+        if process is not None:
+            _kill_family(process)
+            process.wait()
+            _close_pipes(process)
 
     def _ask(self, path: Path, name: str, password: str) -> Parsed:
         process = self._running()
@@ -83,15 +89,17 @@ class ParserChild:
             self.peak_bytes = guard.stop()
         self._files += 1
         if guard.verdict is not None:
-            self.close()
+            self._end_process()
             raise reasons.too_large(name, guard.verdict)
         if not reply:
             raise _ChildDiedError
         if self._files >= _FILES_PER_CHILD:
-            self.close()
+            self._end_process()
         return wire.load(reply)
 
     def _running(self) -> "subprocess.Popen[str]":
+        if self._is_closed:
+            raise _ChildDiedError
         if self._process is None or self._process.poll() is not None:
             # A session of its own: Ctrl-C in the terminal reaches only the parent, which lets the file be finished.
             self._process = subprocess.Popen(
@@ -106,7 +114,12 @@ class ParserChild:
                 env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"},
             )
             self._files = 0
-        return self._process
+        process = self._process
+        if self._is_closed:
+            # Closed by another thread while this one was starting a process that nobody would end.
+            self._end_process()
+            raise _ChildDiedError
+        return process
 
 
 class ParserPool:
@@ -134,6 +147,7 @@ class ParserPool:
         self._threads.shutdown(wait=False, cancel_futures=True)
         for child in self._children:
             child.close()
+        self._threads.shutdown(wait=True)
 
     def _one(self, path: Path, name: str, passwords: tuple[str, ...]) -> "Outcome":
         with self._lock:

@@ -160,3 +160,12 @@ def test_what_is_parsed_survives_the_wire():
     with pytest.raises(DocumentEncryptedError) as caught:
         wire.load(wire.dump_error(error))
     assert caught.value.message == error.message
+
+
+def test_a_pool_that_is_closed_leaves_no_process_behind(tmp_path: Path):
+    paths = [write(tmp_path / f"{number}.csv", "a,b\n" + "1,2\n" * 200_000) for number in range(4)]
+    pool = ParserPool(2)
+    results = pool.parse_all((path, path.name, ()) for path in paths)
+    next(results)
+    pool.close()
+    assert not [process for process in psutil.Process().children() if "ingest.worker" in process.cmdline()]
