@@ -15,33 +15,41 @@ from core.language import Language
 from inference.runtime import open_engine
 from interpretability.tour import TOUR
 from interpretability.xray import OPERATIONS
+from retrieval.fakes import HashEmbedder
+from retrieval.library import Library
 from tests.app.fake_parts import ScriptedAssistant, container_over
+from tools.library_parts import library_parts
+from tools.registry import ToolRegistry
 
 PARTS = ("tokens", "embeddings", "positions", "attention", "layers", "sampling", "loop", "compare", "dog", "parameters")
 
 
+# A machine busy with other work needs minutes for what takes a second; nothing here asserts a time.
+PATIENCE = 900
+
+
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    opened = open_engine(Settings(home=tmp_path_factory.mktemp("home"), n_ctx=512), extensions=(OPERATIONS,))
-    yield opened
-    opened.close()
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return Settings(home=tmp_path_factory.mktemp("home"), n_ctx=512)
+
+
+@pytest.fixture(scope="module")
+def with_model(settings: Settings) -> Iterator[Container]:
+    """The container of the tests with the real model in the place of the scripted one."""
+    engine = open_engine(settings, extensions=(OPERATIONS,))
+    library = Library(settings, HashEmbedder())
+    registry = ToolRegistry(settings, library_parts(library))
+    parts = Parts(engine, library, cast(Any, ScriptedAssistant()), registry)
+    made = Container(settings, lambda _: parts).start()
+    made.parts()
+    yield made
+    engine.close()
 
 
 @pytest.fixture
-def box(engine: Any) -> Iterator[Container]:
-    scripted = container_over(Settings(), ScriptedAssistant())
-    build = scripted._build
-
-    def with_model(settings: Settings) -> Parts:
-        parts = build(settings)
-        return Parts(engine, parts.library, parts.assistant, parts.registry)
-
-    made = Container(Settings(), with_model).start()
-    made.parts()
-    container.share(made)
-    yield made
-    # The engine is the module's: only what belongs to this test is closed.
-    made.runs.cancel_all()
+def box(with_model: Container) -> Container:
+    container.share(with_model)
+    return with_model
 
 
 def opened(language: Language, part: str, answer: str = "") -> AppTest:
@@ -50,7 +58,7 @@ def opened(language: Language, part: str, answer: str = "") -> AppTest:
 
         xray.draw()
 
-    page = AppTest.from_function(script, default_timeout=120)
+    page = AppTest.from_function(script, default_timeout=PATIENCE)
     page.session_state["language"] = language
     if answer:
         page.query_params["answer"] = answer
@@ -79,8 +87,8 @@ def test_every_part_draws_with_axes_units_and_legend(box: Container, language: L
         assert "legend" in colour or "title" in colour or "condition" in colour
 
 
-def test_a_remote_model_is_told_apart(box: Container):
-    container.share(container_over(Settings(), ScriptedAssistant()).start())
+def test_a_remote_model_is_told_apart(settings: Settings):
+    container.share(container_over(settings, ScriptedAssistant()).start())
     page = opened("en", "tokens")
     assert not page.exception
     assert page.info[0].value == WORDS["not_local"].en

@@ -54,4 +54,4 @@ def hugging_face(gguf: Path) -> Any:
         attn_implementation="eager",
         quantization_config=GgufConfig(dequantize=True),
     )
-    return model.eval(), AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+    return model.train(False), AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)

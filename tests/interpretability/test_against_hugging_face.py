@@ -25,7 +25,7 @@ def oracle(hugging_face: Any, ids: list[int]) -> SimpleNamespace:
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return (a * b).sum(-1) / (np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1))
+    return np.asarray((a * b).sum(-1) / (np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1)))
 
 
 def test_token_ids_are_those_of_hugging_face(xray: Xray, hugging_face: Any):

@@ -19,6 +19,7 @@ def memory(pid: int, name: str) -> int:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="peak memory is read from Linux's /proc")
 def test_four_thousand_tokens_within_a_gigabyte(engine: ExtensibleEngine, xray: Xray):
     passages = [f"[{n}] " + PASSAGE.format(n=n) * 16 + "\n\n" for n in range(1, 11)]

@@ -31,8 +31,10 @@ def test_what_is_missing_is_said():
     )
     hybrid = _judged({"logits": True, "hidden": True, "attention": True, "reason": "", "attention_layers": 6}, 24)
     assert (moved.hidden, moved.attention) == (False, False)
+    assert moved.notice is not None
     assert "ggml_get_name" in moved.notice.in_("zh")
     assert hybrid.attention
+    assert hybrid.notice is not None
     assert "6 of 24" in hybrid.notice.en
 
 
