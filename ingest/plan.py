@@ -116,7 +116,7 @@ def find_files(paths: Iterable[Path]) -> Iterator[FoundFile]:
     """
     seen: set[Path] = set()
     for path in paths:
-        root = path.expanduser().absolute()
+        root = _one_spelling(path)
         if not root.exists():
             raise SettingError(
                 Bilingual(
@@ -150,8 +150,13 @@ def _is_known(name: str) -> bool:
     return (suffix if dot and stem else name).lower() in KNOWN_SUFFIXES
 
 
+def _one_spelling(path: Path) -> Path:
+    """Absolute and without `..`, so that a file is one document however its folder was named."""
+    return Path(os.path.normpath(path.expanduser().absolute()))
+
+
 def _is_under(uri: str, paths: Sequence[Path]) -> bool:
-    return any(Path(uri).is_relative_to(path.expanduser().absolute()) for path in paths)
+    return any(Path(uri).is_relative_to(_one_spelling(path)) for path in paths)
 
 
 def _same_stat(record: DocumentRecord, file: FoundFile) -> bool:

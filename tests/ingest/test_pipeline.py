@@ -324,3 +324,9 @@ def test_a_disk_that_is_full_stops_cleanly(library: Library, folder: Path):
     assert found(library, "Edda Quill") == ["harbour.txt"]
     assert ingest(library, folder)[1].failed == ()
     assert len(names(library)) == 33
+
+
+def test_another_spelling_of_a_folder_is_the_same_folder(library: Library, folder: Path):
+    ingest(library, folder)
+    events, _ = ingest(library, folder / ".." / folder.name, options=SYNC)
+    assert plan_of(events).line == "+0 ~0 -0 =3"
