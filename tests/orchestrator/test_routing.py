@@ -18,9 +18,8 @@ from orchestrator.sentence_features import N_FEATURES, candidates, sentence_feat
 from orchestrator.thinking import ThinkingSplitter
 from tests.orchestrator.parts import BRIDGE, RIVER, TOWER, Passages, ask, assistant, source
 
-ADAPTERS = (
-    AdapterDomain("tickets", "Label a message of a customer. 给客户的留言打标签。", ("Label this message: x",)),
-)
+TASK = "Label a message of a customer. 给客户的留言打标签。"
+ADAPTERS = (AdapterDomain("tickets", TASK, ("Label this message: x",)),)
 FULL = Probe(Passages([TOWER, RIVER]).retrieve("q", Question("q").scope, 5), ("calculator", "current_time"), ADAPTERS)
 EARLIER = (Message("user", "How long is the Yangtze river?"), Message("assistant", "6300 km."))
 
