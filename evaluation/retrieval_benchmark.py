@@ -86,9 +86,9 @@ def _dense(vectors: Vectors, asked: Vectors, *, compact: bool) -> dict[str, Any]
         manifest = built.save(Path(folder))
         size = sum(path.stat().st_size for path in Path(folder).glob("graph.faiss"))
         del built
-        before = psutil.Process().memory_info().rss
+        before = _own_memory()
         index = VectorIndex.load(Path(folder), manifest)
-        memory = psutil.Process().memory_info().rss - before
+        memory = _own_memory() - before
         found, _ = index.search(asked, 10)
         ours = _latencies(lambda row: index.search(asked[row : row + 1], 10), len(asked))
         raw = (
@@ -122,6 +122,12 @@ def _lexical(texts: Sequence[str], own: Any, partner: Any, questions: Sequence[s
         size = sum(path.stat().st_size for path in Path(folder).iterdir())
         times = _latencies(lambda row: index.search(parsed[row], 50), len(parsed))
     return {"build_seconds": round(seconds, 1), "bytes_per_chunk_file": round(size / len(own)), **_speed(times)}
+
+
+def _own_memory() -> int:
+    """Bytes that belong to this process alone; pages of mapped files are the system's to take back."""
+    info = psutil.Process().memory_info()
+    return int(info.rss - getattr(info, "shared", 0))
 
 
 def _timed(work: Callable[[], Any]) -> tuple[Any, float]:

@@ -45,16 +45,19 @@ class HybridSearcher:
     def retrieve(self, query: str, scope: Scope, top_k: int) -> Retrieval:
         """The best `top_k` chunks of `scope`, best first, with the evidence. Raises CollectionNotFoundError."""
         clock = _Clock()
+        with clock.measure("encode"):
+            vector = self._library.embedder.embed_query(query)
         with clock.measure("open"):
             view = self._view(scope.collection)
             calibration = load_calibration(view.store)
-        with clock.measure("encode"):
-            vector = self._library.embedder.embed_query(query)
-        found = self.search_view(view, query, vector, scope, clock)
-        fused, evidence = self._fuse(view, calibration, query, vector, found)
+        with view.lock:
+            view.refresh()
+            found = self.search_view(view, query, vector, scope, clock)
+            fused, evidence = self._fuse(view, calibration, query, vector, found)
+            searched = view.searched
         with clock.measure("load"):
             chunks = self._load(view, query, fused, top_k)
-        return Retrieval(query, tuple(chunks), evidence, view.searched, clock.milliseconds())
+        return Retrieval(query, tuple(chunks), evidence, searched, clock.milliseconds())
 
     def search_view(
         self, view: CollectionView, query: str, vector: Vectors, scope: Scope, clock: "_Clock | None" = None
@@ -110,7 +113,6 @@ class HybridSearcher:
         with self._lock:
             view = self._views.get(collection)
             if view is not None and view.is_current_file():
-                view.refresh()
                 return view
             if view is not None:
                 view.store.close()

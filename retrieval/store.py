@@ -290,6 +290,19 @@ class CollectionStore:
         record = self.document(document_id)
         return self.tables.put(document_id, record.uri if record else "", tables)
 
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Let this thread's reads inside the block see one state, whatever is committed meanwhile."""
+        connection = self._read()
+        if connection.in_transaction:
+            yield
+            return
+        connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            connection.execute("COMMIT")
+
     def rows(self, query: str, parameters: Sequence[Any] = ()) -> list[sqlite3.Row]:
         """Run a reading query of a derived index."""
         return self._read().execute(query, parameters).fetchall()

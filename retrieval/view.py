@@ -15,11 +15,14 @@ Mask = NDArray[np.bool_]
 
 
 class CollectionView:
-    """A reader's picture of a collection, brought up to date by `refresh` before every search. Thread-safe."""
+    """A reader's picture of a collection, brought up to date by `refresh` before every search.
+
+    Hold `lock` from the refresh to the end of the search: the arrays of both legs have to be of one moment.
+    """
 
     def __init__(self, store: CollectionStore) -> None:
         self.store = store
-        self._lock = threading.Lock()
+        self.lock = threading.RLock()
         self._revision = (0, 0, 0, 0)
         self._generations: tuple[str | None, str | None] = (None, None)
         self.documents: dict[int, DocumentRecord] = {}
@@ -31,15 +34,15 @@ class CollectionView:
 
     def refresh(self) -> None:
         """Take in what was committed since the last time; costs microseconds where nothing was."""
-        with self._lock:
+        with self.lock, self.store.snapshot():
             generations = (self.store.generation(VECTORS), self.store.generation(WORDS))
             revision = self.store.revision()
+            if revision == self._revision and generations == self._generations:
+                return
             if generations[0] != self.dense.generation:
                 self.dense = DenseLeg(self.store)
             if generations[1] != self.lexical.generation:
                 self.lexical = LexicalLeg(self.store)
-            if revision == self._revision and generations == self._generations:
-                return
             self._take_in(revision)
             self._revision, self._generations = revision, generations
 
