@@ -1,0 +1,112 @@
+"""How a small model is kept to the question: what is offered, that every grammar is sound, the rules that judge it."""
+
+import json
+
+import pytest
+from llguidance import LLMatcher
+
+from core.types import ToolCall
+from evaluation.call_rules import calls_are_right
+from inference.call_schema import function_of
+from inference.fakes import FakeEngine
+from inference.form_filling import fill_arguments
+from inference.grounding import Grounding
+from inference.value_grammar import ValueGrammar
+
+AREA = {
+    "name": "area",
+    "description": "Area of a triangle.",
+    "parameters": {
+        "type": "dict",
+        "properties": {"base": {"type": "integer"}, "height": {"type": "float"}, "unit": {"type": "string"}},
+        "required": ["base", "height"],
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "numbers"),
+    [
+        ("weight", "My weight is 70 kg and my height is 180 cm", (70,)),
+        ("b", "coefficients a=1, b=-3, c=2", (-3,)),
+        ("rounds", "the last 5 rounds of 2021", (5,)),
+        ("rate", "invest 5000 at 5%", (5000, 0.05)),
+        ("count", "两个苹果和three pears", (3, 2)),
+        ("x", "[22,33,42] and 1e-9", (22, 33, 42, 1e-9)),
+    ],
+)
+def test_a_number_is_one_of_those_written_nearest_to_its_word(name: str, text: str, numbers: tuple[float, ...]) -> None:
+    assert Grounding(text).numbers_for(name, {"type": "number"}) == numbers
+
+
+def test_proper_names_stay_whole_and_from_and_to_point() -> None:
+    route = Grounding("Find the route from San Francisco to Los Angeles")
+    assert route.strings_for("end_location", {}) == ["Los Angeles"]
+    museum = Grounding("When does the Metropolitan Museum of Art open?").strings_for("museum", {})
+    assert "Metropolitan Museum of Art" in museum
+    assert not {"Museum of Art", "Metropolitan", "the Metropolitan"} & set(museum)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "string"},
+        {"type": "string", "enum": ["a b", 'quote"d']},
+        {"type": "integer", "minimum": 3},
+        {"type": "number"},
+        {"type": "boolean"},
+        {"type": "array", "items": {"type": "string"}},
+        {"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "number"}}},
+        {},
+    ],
+)
+@pytest.mark.parametrize("question", ["Find 'The \"Alchemist\"' in Paris, 3 copies.", "查找三本书", "", "!?"])
+def test_every_grammar_is_sound(schema: dict[str, object], question: str) -> None:
+    for grounding in (None, Grounding(question)):
+        grammar = LLMatcher.grammar_from_lark(ValueGrammar(grounding).value_of("name", schema, end="\n"))
+        has_error, messages = LLMatcher.validate_grammar_with_warnings(grammar)
+        assert not has_error, messages
+
+
+def test_a_form_asks_for_what_is_required_and_what_the_question_speaks_of() -> None:
+    engine = FakeEngine(["10\n", "5.5\n"])
+    arguments, rest = fill_arguments(engine, "base 10 and height 5.5", AREA)
+    assert arguments == {"base": 10, "height": 5.5}
+    assert [request.prompt.rsplit("\n", 1)[-1] for request in engine.requests] == ["base (): ", "height (): "]
+    assert not rest.has_new_numbers
+
+
+def test_a_broken_value_ends_the_form() -> None:
+    assert fill_arguments(FakeEngine(['"unfinished']), "base 10", AREA)[0] == {}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "right"),
+    [
+        ({"base": 10, "height": 5}, True),
+        ({"base": 10, "height": 5.0, "unit": "C.M."}, True),
+        ({"base": 10.0, "height": 5}, False),
+        ({"base": 10}, False),
+        ({"base": 10, "height": 5, "unit": "inch"}, False),
+        ({"base": 10, "height": 5, "colour": "red"}, False),
+        ({"base": True, "height": 5}, False),
+    ],
+)
+def test_the_published_rules_of_one_call(arguments: dict[str, object], right: bool) -> None:
+    answers = [{"area": {"base": [10], "height": [5.0], "unit": ["cm", ""]}}]
+    assert calls_are_right([ToolCall("", "area", arguments)], answers, [AREA]) is right
+
+
+def test_parallel_calls_match_in_any_order_and_none_means_none() -> None:
+    calls = [ToolCall("", "area", {"base": base, "height": 2}) for base in (1, 3)]
+    answers = [{"area": {"base": [base], "height": [2.0], "unit": [""]}} for base in (3, 1)]
+    assert calls_are_right(calls, answers, [AREA])
+    assert not calls_are_right(calls[:1], answers, [AREA])
+    assert calls_are_right([], [], [AREA])
+    assert not calls_are_right(calls[:1], [], [AREA])
+
+
+def test_python_type_names_become_json_schema() -> None:
+    parameters = function_of(AREA)["parameters"]
+    assert (parameters["type"], parameters["properties"]["height"]["type"]) == ("object", "number")
+    assert json.loads(json.dumps(parameters)) == parameters
