@@ -32,7 +32,7 @@ class BlindToChinese(HashEmbedder):
     def embed_query(self, text: str) -> Vectors:
         if text.isascii():
             return super().embed_query(text)
-        return np.eye(1, self.dimension, dtype=np.float32)[0]
+        return np.asarray(np.eye(1, self.dimension)[0], np.float32)
 
     def embed_documents(self, texts: Sequence[str]) -> Vectors:
         return np.stack([self.embed_query(text) for text in texts])
