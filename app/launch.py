@@ -56,6 +56,8 @@ def streamlit_options(settings: Settings, port: int, open_browser: bool) -> dict
         # Without an address of its own Streamlit asks a public server for ours.
         "browser.serverAddress": settings.host,
         "browser.gatherUsageStats": False,
+        # A page that polls runs often: a full collection after each run would hold up answers and loading.
+        "runner.postScriptGC": False,
         "client.toolbarMode": "minimal",
         "client.showErrorDetails": "none",
         "client.showErrorLinks": False,

@@ -22,7 +22,7 @@ from orchestrator.history import TITLE_LENGTH, Overrule, StoredMessage
 MODES: tuple[Mode, ...] = ("auto", "prompt", "tools", "rag", "finetuned")
 # The modes that the welcome shows with a question each.
 OFFERED: tuple[Mode, ...] = ("rag", "tools", "prompt")
-POLL_SECONDS = 0.15
+POLL_SECONDS = 0.2
 
 
 def draw() -> None:
