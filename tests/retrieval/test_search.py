@@ -8,6 +8,7 @@ import pytest
 
 from core.types import Chunk, Scope, ScoredChunk
 from retrieval.arrangement import join_neighbours, without_duplicates
+from retrieval.calibration import META_KEY
 from retrieval.exact_index import exact_search
 from retrieval.fusion import fuse
 from retrieval.generations import open_generation
@@ -224,6 +225,6 @@ def test_vectors_after_a_generation_are_compared_one_by_one(filled: Library):
 
 def test_calibration_is_kept_and_learns_whom_to_trust(filled: Library):
     with filled.reader("notes") as store:
-        kept = json.loads(store.meta("calibration") or "{}")
+        kept = json.loads(store.meta(META_KEY) or "{}")
     assert kept["vectors"] == 3
     assert set(kept["backgrounds"]) == {"en", "zh"}
