@@ -136,7 +136,7 @@ def test_ask_open_the_source_refresh(context: BrowserContext, address: str):
     expect(drawer).to_have_count(0)
     page.reload()
     expect(page.locator(".ff-answer").last).to_contain_text("25")
-    assert page.locator(".st-key-conversations button").count() >= 1
+    expect(page.locator(".st-key-conversations button").first).to_be_visible()
     assert [url for url in outside if not url.startswith(("data:", "blob:"))] == []
 
 
