@@ -56,7 +56,7 @@ def packed_attention(
     layout: Layout = options.get("layout") or Layout((query.shape[2],), (0,))
     shared = query.shape[1] // key.shape[1]
     parts = [
-        torch.split(tensor, layout.lengths, dim=2)
+        torch.split(tensor, list(layout.lengths), dim=2)
         for tensor in (query, key.repeat_interleave(shared, dim=1), value.repeat_interleave(shared, dim=1))
     ]
     attended = [_segment(parts, place, parent, scaling) for place, parent in enumerate(layout.parents)]

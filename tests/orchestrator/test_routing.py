@@ -6,7 +6,7 @@ import pytest
 from core.types import CONCRETE_MODES, Message, Question, Timings, Usage
 from inference.fakes import FakeEngine
 from orchestrator.bill import Price, bill_of, cost
-from orchestrator.compare import Way, compare, outcome_of
+from orchestrator.compare import Outcome, Way, compare, outcome_of
 from orchestrator.events import AnswerCompleted, Citation, ContextAssembled, PromptSpan, ThinkingDelta
 from orchestrator.extractive import extractive_answer
 from orchestrator.grounding import GroundingScorer, meter, prompt_without
@@ -158,7 +158,7 @@ def test_the_bill_counts_by_origin_and_price():
 def test_ways_are_compared_side_by_side(tmp_path):  # noqa: ANN001
     who, _, _ = assistant(tmp_path, [TOWER], "The tower opened in 1889 [1].")
     seen = list(compare(who, Question("When did the tower open?"), [Way("rag"), Way("finetuned")]))
-    outcomes = [item for _, item in seen if type(item).__name__ == "Outcome"]
+    outcomes = [item for _, item in seen if isinstance(item, Outcome)]
     assert [item.kind for item in outcomes] == ["model", "failed"]
     assert outcomes[0].supported == outcomes[0].citations == 1
     assert outcome_of(Way("rag"), ask(who, "When did the tower open?"), 1.0).evidence == "strong"

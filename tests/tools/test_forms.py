@@ -1,6 +1,7 @@
 """How a small model is kept to the question: what is offered, that every grammar is sound, the rules that judge it."""
 
 import json
+from typing import Any
 
 import pytest
 from llguidance import LLMatcher
@@ -13,6 +14,7 @@ from inference.form_filling import fill_arguments
 from inference.grounding import Grounding
 from inference.value_grammar import ValueGrammar
 
+Answers = list[dict[str, dict[str, list[Any]]]]
 AREA = {
     "name": "area",
     "description": "Area of a triangle.",
@@ -93,13 +95,13 @@ def test_a_broken_value_ends_the_form() -> None:
     ],
 )
 def test_the_published_rules_of_one_call(arguments: dict[str, object], right: bool) -> None:
-    answers = [{"area": {"base": [10], "height": [5.0], "unit": ["cm", ""]}}]
+    answers: Answers = [{"area": {"base": [10], "height": [5.0], "unit": ["cm", ""]}}]
     assert calls_are_right([ToolCall("", "area", arguments)], answers, [AREA]) is right
 
 
 def test_parallel_calls_match_in_any_order_and_none_means_none() -> None:
     calls = [ToolCall("", "area", {"base": base, "height": 2}) for base in (1, 3)]
-    answers = [{"area": {"base": [base], "height": [2.0], "unit": [""]}} for base in (3, 1)]
+    answers: Answers = [{"area": {"base": [base], "height": [2.0], "unit": [""]}} for base in (3, 1)]
     assert calls_are_right(calls, answers, [AREA])
     assert not calls_are_right(calls[:1], answers, [AREA])
     assert calls_are_right([], [], [AREA])

@@ -17,7 +17,11 @@ from tools.tables import table_tools
 
 CITIES = ("Paris", "New York", "Beijing", "Lagos")
 Orders = tuple[TableFile, list[list[str]]]
-PEOPLE = [("张三", "研发", 10000, 30), ("李四", "研发", "12,000", 40), ("王五", "市场", "N/A", 25)]
+PEOPLE: list[tuple[str | int | float | None, ...]] = [
+    ("张三", "研发", 10000, 30),
+    ("李四", "研发", "12,000", 40),
+    ("王五", "市场", "N/A", 25),
+]
 
 
 @pytest.fixture(scope="module")
