@@ -9,10 +9,7 @@ from training.__main__ import main
 from training.gguf_model import GgufModel
 from training.jobs import JobBoard
 
-WORDS = (
-    "apple river stone cloud tiger piano forest candle "  # one word for each row of data
-    "window garden silver bottle market bridge winter summer"
-).split()
+WORDS = [f"word{number}" for number in range(16)]
 
 
 @pytest.fixture
