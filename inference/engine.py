@@ -28,6 +28,17 @@ KV_TYPES = {"f32": 0, "f16": 1, "q8_0": 8}
 QUANTISATIONS = {"F16": 1, "Q4_0": 2, "Q8_0": 7}
 
 
+# The last complaints of the library, for the message of a model that cannot be loaded.
+_LOG: deque[str] = deque(maxlen=8)
+
+
+# The library has one log callback for the whole process and keeps its pointer only: ours lives as long as the module.
+@llama_cpp.llama_log_callback  # type: ignore[untyped-decorator]
+def _keep_log(level: int, text: bytes, _data: object) -> None:
+    if level in (2, 3):
+        _LOG.append(text.decode("utf-8", errors="replace").strip())
+
+
 class GenerationCancelledError(Exception):
     """The abort flag was raised during a computation; what was decoded before it stays."""
 
@@ -41,10 +52,8 @@ class LoadedModel:
         self.header: GgufHeader = read_gguf_header(self.path)
         self.kept: dict[str, Any] = {}
         self._closers: list[Callable[[], object]] = []
-        self._log: deque[str] = deque(maxlen=8)
-        # llama.cpp keeps the pointer only: the Python object has to live as long.
-        self._log_callback = llama_cpp.llama_log_callback(self._keep_log)
-        llama_cpp.llama_log_set(self._log_callback, ctypes.c_void_p(0))
+        _LOG.clear()
+        llama_cpp.llama_log_set(_keep_log, ctypes.c_void_p(0))
         self._make_abort_flag()
         self.model = self._load_model()
         self.vocab = llama_cpp.llama_model_get_vocab(self.model)
@@ -57,10 +66,6 @@ class LoadedModel:
         self._make_batch()
 
     # --- loading -------------------------------------------------------------------------------------------------
-
-    def _keep_log(self, level: int, text: bytes, _data: object) -> None:
-        if level in (2, 3):
-            self._log.append(text.decode("utf-8", errors="replace").strip())
 
     def _make_abort_flag(self) -> None:
         # llama.cpp asks the callback between any two operations of the graph. A Python callback would cost a tenth of
@@ -94,7 +99,7 @@ class LoadedModel:
         return context
 
     def _refuse(self, reason: str) -> None:
-        detail = f"{reason} ({'; '.join(self._log)})" if self._log else reason
+        detail = f"{reason} ({'; '.join(_LOG)})" if _LOG else reason
         raise ModelLoadError(
             Bilingual(
                 en=f"{self.path} cannot be used: {detail}. Choose another model or a smaller context (FOURFOLD_N_CTX).",
@@ -252,8 +257,8 @@ class LoadedModel:
         if not adapter:
             raise ModelLoadError(
                 Bilingual(
-                    en=f"The adapter {path} cannot be loaded onto {self.path.name}: {'; '.join(self._log)}.",
-                    zh=f"无法将适配器 {path} 加载到 {self.path.name}：{'; '.join(self._log)}。",
+                    en=f"The adapter {path} cannot be loaded onto {self.path.name}: {'; '.join(_LOG)}.",
+                    zh=f"无法将适配器 {path} 加载到 {self.path.name}：{'; '.join(_LOG)}。",
                 )
             )
         return adapter

@@ -239,8 +239,6 @@ def open_model(llama: LoadedModel, path: str) -> Iterator[LoadedModel]:
         yield other
     finally:
         other.close()
-        # The library has one log callback; the one that the second model set goes with it.
-        native.llama_log_set(llama._log_callback, ctypes.c_void_p(0))
 
 
 def can_observe(library: Any = native._lib) -> bool:
