@@ -71,8 +71,9 @@ def number_beside(name: str, text: str, digits: str) -> list[str]:
         stem = re.escape(word if len(word) < 4 else word.rstrip("s"))
         before = rf"\b{stem}s?\s*(?:\([^)]*\))?\s*(?:=|:|is|of|was|are|equals?|equal to|为|是)?\s*({digits})"
         after = rf"({digits})[\s-]*{stem}s?\b"
-        found += re.findall(before, text, re.IGNORECASE)
-        found += re.findall(after, text, re.IGNORECASE) if len(word) > 2 else []
+        # `5 rounds of 2021`: the number in front is the count, what follows qualifies it.
+        counted = re.findall(after, text, re.IGNORECASE) if len(word) > 2 else []
+        found += counted or re.findall(before, text, re.IGNORECASE)
     return list(dict.fromkeys(found))
 
 

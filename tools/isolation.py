@@ -25,6 +25,7 @@ MARK = "FOURFOLD_TOOL_RUN"
 # What a Python program needs to start, and nothing that could be a secret.
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "SYSTEMROOT", "VIRTUAL_ENV")
 STARTUP_SECONDS = 60.0
+KILL_ROUNDS = 20
 MOST_PROCESSES = 8
 LONGEST_REPLY = 2**20
 POLL_SECONDS = 0.02
@@ -194,10 +195,24 @@ def _kill_all(process: subprocess.Popen[bytes], mark: str) -> None:
             os.killpg(process.pid, 9)
     process.kill()
     process.wait()
-    for other in psutil.process_iter():
+    # What forks while it is being killed is found in the next round.
+    for _ in range(KILL_ROUNDS):
+        left = _marked(mark)
+        if not left:
+            return
+        for member in left:
+            _kill(member)
+        psutil.wait_procs(left, timeout=1.0)
+
+
+def _marked(mark: str) -> list[psutil.Process]:
+    """The living processes that carry the mark, whoever their parent is."""
+    found = []
+    for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
-            if other.environ().get(MARK) == mark:
-                _kill(other)
+            if process.environ().get(MARK) == mark and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
 
 
 def _kill(process: psutil.Process) -> None:
