@@ -35,6 +35,7 @@ class Settings(BaseSettings):
     queue_size: int = Field(16, ge=1, le=4096, description="requests that may wait for the model")
     max_tokens: int = Field(512, ge=1, le=131_072, description="longest answer in tokens")
     temperature: float = Field(0.0, ge=0.0, le=5.0)
+    repeat_penalty: float = Field(1.1, ge=1.0, le=2.0, description="how much repetition is held back in prompt mode")
     seed: int = Field(42, ge=0, le=2**32 - 1)
     remote_url: str = Field("", description="OpenAI-compatible endpoint used in place of the in-process model")
     remote_model: str = ""

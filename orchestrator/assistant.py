@@ -6,10 +6,20 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 
 from core.errors import CollectionNotFoundError, FourfoldError, ModelBusyError
+from core.language import Bilingual
 from core.types import ConcreteMode, Question, Retrieval
 from inference.protocol import ChatEngine
-from orchestrator.events import AnswerCompleted, AnswerEvent, AnswerFailed, QueryRewritten, RouteChosen, TextDelta
-from orchestrator.modes.base import CONSIDERED, AnswerMode
+from orchestrator.events import (
+    AnswerCompleted,
+    AnswerEvent,
+    AnswerFailed,
+    QueryRewritten,
+    Route,
+    RouteChosen,
+    Signal,
+    TextDelta,
+)
+from orchestrator.modes.base import CONSIDERED, AnswerMode, writes
 from orchestrator.query_rewriter import standalone_query
 from orchestrator.router import Router
 from orchestrator.routing_signals import AdapterDomain, Probe
@@ -78,6 +88,8 @@ class Assistant:
         services = self.services
         probe = Probe(found, services.tools(), services.adapters()) if question.mode == "auto" else Probe()
         route = self._router.route(question, probe)
+        if route.mode == "prompt" and found and found.chunks and not writes(services.engine, reply_language(question)):
+            route = _documents_instead(route)
         taken = time.monotonic() - started
         return Turn(
             question, route, query, reply_language(question), started, taken, retrieval=found, retrieve_seconds=seconds
@@ -94,6 +106,15 @@ class Assistant:
             # Nothing to search is no evidence, not a failure: three modes do without documents.
             return None, 0.0
         return found, time.monotonic() - started
+
+
+def _documents_instead(route: Route) -> Route:
+    """The documents answer by their own sentences where the model would write what nobody can read."""
+    text = Bilingual(
+        en="the loaded model does not write this language: the documents answer in their own words",
+        zh="所加载的模型不会写这种语言：由文档原句回答",
+    )
+    return Route("rag", (Signal("language", 1.0, text), *route.signals), route.confidence, "prompt", "rules")
 
 
 def _named(event: AnswerEvent) -> AnswerEvent:

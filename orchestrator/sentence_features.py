@@ -64,13 +64,21 @@ class _Asked:
     kinds: tuple[int, ...]
 
 
+# A Markdown heading names what follows; quoted as an answer it says nothing.
+_HEADING = re.compile(r"#{1,6} [^\n]*")
+
+
 def candidates(passages: Sequence[str]) -> list[Candidate]:
-    """Return the sentences of `passages` in order."""
+    """Return the sentences of `passages` in order; a heading is none unless there is nothing else."""
     return [
         Candidate(place, text[start:end], start, end)
         for place, text in enumerate(passages)
-        for start, end in sentence_spans(text) or [(0, len(text))]
+        for start, end in _statements(text) or sentence_spans(text) or [(0, len(text))]
     ]
+
+
+def _statements(text: str) -> list[tuple[int, int]]:
+    return [(start, end) for start, end in sentence_spans(text) if not _HEADING.fullmatch(text, start, end)]
 
 
 def sentence_features(question: str, sentences: Sequence[Candidate], scores: Sequence[float]) -> NDArray[np.float64]:

@@ -26,8 +26,13 @@ class AnswerMode(Protocol):
 
 def sampling_of(turn: Turn, settings: Settings) -> SamplingSettings:
     """The sampling that the question asks for, else that of the settings."""
+    # Free writing of a small model runs in circles without it; an answer from passages has to repeat their words.
+    repeat_penalty = settings.repeat_penalty if turn.route.mode == "prompt" else 1.0
     return turn.question.options.sampling or SamplingSettings(
-        temperature=settings.temperature, seed=settings.seed, max_tokens=settings.max_tokens
+        temperature=settings.temperature,
+        repeat_penalty=repeat_penalty,
+        seed=settings.seed,
+        max_tokens=settings.max_tokens,
     )
 
 

@@ -7,7 +7,7 @@ from core.types import CONCRETE_MODES, Message, Question, Timings, Usage
 from inference.fakes import FakeEngine
 from orchestrator.bill import Price, bill_of, cost
 from orchestrator.compare import Outcome, Way, compare, outcome_of
-from orchestrator.events import AnswerCompleted, Citation, ContextAssembled, PromptSpan, ThinkingDelta
+from orchestrator.events import AnswerCompleted, Citation, ContextAssembled, PromptSpan, RouteChosen, ThinkingDelta
 from orchestrator.extractive import extractive_answer
 from orchestrator.grounding import GroundingScorer, meter, prompt_without
 from orchestrator.markup import inert
@@ -184,3 +184,15 @@ def test_a_marker_of_thoughts_may_be_split():
     deltas += splitter.finish()
     assert "".join(delta.text for delta in deltas if isinstance(delta, ThinkingDelta)) == "ab"
     assert "".join(delta.text for delta in deltas if not isinstance(delta, ThinkingDelta)) == "c < d"
+
+
+def test_a_heading_is_not_a_sentence_to_quote():
+    texts = [item.text for item in candidates(["# Opening hours\n\nWe open at nine.", "# Only a heading"])]
+    assert texts == ["We open at nine.", "# Only a heading"]
+
+
+def test_the_documents_answer_where_the_model_does_not_write_the_language(tmp_path):  # noqa: ANN001
+    who, _, _ = assistant(tmp_path, [TOWER], "unreadable")
+    (chosen,) = [event for event in ask(who, "写一首关于海的诗", mode="auto") if isinstance(event, RouteChosen)]
+    assert (chosen.route.mode, chosen.route.runner_up) == ("rag", "prompt")
+    assert chosen.route.signals[0].name == "language"
