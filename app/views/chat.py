@@ -37,7 +37,11 @@ def draw() -> None:
         _welcome(words)
     for place, message in enumerate(thread):
         _turn(message, is_last=place == len(thread) - 1)
+    run = session.container().runs.get(thread[-1].id) if thread else None
     with st.bottom:
+        # It stands still here; below the growing text it would run away from the pointer.
+        if run is not None:
+            _stop_button(run)
         _controls(words)
         text = st.chat_input(words("chat.placeholder"), key="question", max_chars=20_000)
     if text:
@@ -155,7 +159,6 @@ def _running(answer_id: str) -> None:
         st.rerun()
     else:
         answer.draw_running(run.view, answer_id)
-        _stop_button(run)
 
 
 def _stop_button(run: AnswerRun) -> None:
