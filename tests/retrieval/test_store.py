@@ -1,6 +1,5 @@
 """The one truth: what is committed is there, what is removed is gone, one writer, vectors that survive."""
 
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -10,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.errors import CollectionError, CollectionLockedError, CollectionNotFoundError, EncoderMismatchError
+from core.errors import CollectionError, CollectionNotFoundError, EncoderMismatchError
 from core.language import Bilingual
 from core.types import PAGE_BREAK, Chunk, Document, Page
 from retrieval.store import CollectionStore
@@ -107,21 +106,23 @@ def test_a_reader_reads_and_cannot_write(tmp_path: Path, store: CollectionStore)
         CollectionStore(tmp_path / "nothing", name="nothing")
 
 
-def _try_to_write(folder: Path, queue: "multiprocessing.Queue[str]") -> None:
-    try:
-        CollectionStore(folder, writable=True).close()
-        queue.put("written")
-    except CollectionLockedError as error:
-        queue.put(str(error))
+_SECOND_WRITER = """
+import sys
+from pathlib import Path
+from core.errors import CollectionLockedError
+from retrieval.store import CollectionStore
+try:
+    CollectionStore(Path(sys.argv[1]), writable=True).close()
+    print("written")
+except CollectionLockedError as error:
+    print(error)
+"""
 
 
 def test_the_second_writer_is_told_who_the_first_is(tmp_path: Path, store: CollectionStore):
-    context = multiprocessing.get_context("spawn")
-    queue: multiprocessing.Queue[str] = context.Queue()
-    process = context.Process(target=_try_to_write, args=(tmp_path / "c", queue))
-    process.start()
-    assert f"Process {os.getpid()} on" in queue.get(timeout=60)
-    process.join()
+    command = [sys.executable, "-c", _SECOND_WRITER, str(tmp_path / "c")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=True)
+    assert f"Process {os.getpid()} on" in done.stdout
 
 
 _WRITER = """
