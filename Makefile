@@ -26,7 +26,7 @@ format:  ## format the code
 	.venv/bin/ruff check --fix . && .venv/bin/ruff format .
 
 screenshots:  ## take the documentation's pictures from the running application
-	$(PYTHON) docs/screenshots.py
+	$(PYTHON) -m docs.screenshots
 
 evaluate:  ## retrieval quality on the evaluation data (FOURFOLD_EVAL_DATA)
 	@for set in xquad_en xquad_zh cmrc2018; do $(PYTHON) -m evaluation retrieval --json \

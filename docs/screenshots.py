@@ -1,20 +1,14 @@
 """Takes the pictures in docs/images from the running application, with its real models and its sample collection.
 
-    python docs/screenshots.py [--only chat,documents] [--to FOLDER]
+    python -m docs.screenshots [--only chat,documents] [--to FOLDER]
 
 Needs Chromium (CHROMIUM names it where it is not found) and the package playwright.
 """
 
 import argparse
-import os
-import shutil
-import socket
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,22 +17,10 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from app.wording import Wording
 from core.language import Language
 from ingest.samples import suggested_questions
+from tests.app.chromium import FLAGS, PATIENCE_MS, chromium, running_application
 
 IMAGES = Path(__file__).resolve().parent / "images"
-ROOT = IMAGES.parent.parent
 LOCALES: dict[Language, str] = {"en": "en-US", "zh": "zh-CN"}
-# A busy machine may take minutes to load the models; waiting costs nothing when it does not.
-PATIENCE_MS = 240_000
-CHROMIUM_FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 @dataclass(frozen=True)
@@ -64,10 +46,9 @@ class Shot:
 
 def chat(page: Page, words: Wording) -> None:
     """The first answer, with its receipt and its sources."""
-    question = next(each for each in suggested_questions() if (each.language, each.mode) == (words.language, "rag"))
     open_start(page, words)
     page.locator(".st-key-welcome_questions button").first.click()
-    expect(page.locator(".ff-question")).to_have_text(question.text)
+    expect(page.locator(".ff-question")).to_have_text(question(words.language, "rag"))
     page.get_by_role("button", name=words("answer.again")).wait_for()
 
 
@@ -113,7 +94,41 @@ def models(page: Page, words: Wording) -> None:
     page.get_by_text(words("models.quantisation")).wait_for()
 
 
-SHOTS = tuple(Shot(go.__name__, go) for go in (welcome, chat, source, prompt, documents, search, models))
+def compare(page: Page, words: Wording) -> None:
+    """One question, four ways."""
+    open_page(page, "compare")
+    page.get_by_role("textbox", name=words("compare.question")).fill(question(words.language, "rag"))
+    page.get_by_role("button", name=words("compare.run")).click()
+    expect(page.get_by_text(words("compare.read", tokens="").strip())).to_have_count(4)
+
+
+def tools(page: Page, words: Wording) -> None:
+    """What the model may call."""
+    open_page(page, "tools")
+    page.locator("[data-testid=stExpander]").first.wait_for()
+
+
+def finetune(page: Page, words: Wording) -> None:
+    """The adapters."""
+    open_page(page, "finetune")
+    page.locator("[data-testid=stTable]").first.wait_for()
+
+
+def xray(page: Page, words: Wording) -> None:
+    """The first step of the tour."""
+    open_page(page, "xray")
+    page.get_by_test_id("stVegaLiteChart").first.wait_for()
+
+
+SHOTS = tuple(
+    Shot(go.__name__, go)
+    for go in (welcome, chat, source, prompt, documents, search, compare, tools, finetune, xray, models)
+)
+
+
+def question(language: Language, mode: str) -> str:
+    """The sample question that the welcome offers for a mode."""
+    return next(each.text for each in suggested_questions() if (each.language, each.mode) == (language, mode))
 
 
 def open_page(page: Page, path: str) -> None:
@@ -132,33 +147,6 @@ def open_start(page: Page, words: Wording) -> None:
 def port_of(page: Page) -> str:
     """The port of the application that this page was opened on."""
     return page.url.split("/")[2].rsplit(":", 1)[1]
-
-
-@contextmanager
-def running_application(home: Path) -> Iterator[str]:
-    """Start the application on a free port with a data folder of its own; yield its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = {**os.environ, "FOURFOLD_HOME": str(home)}
-    command = [sys.executable, "-m", "app", "--port", str(port), "--no-browser"]
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
-    try:
-        _await_port(port)
-        yield f"http://127.0.0.1:{port}/"
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def _await_port(port: int) -> None:
-    until = time.monotonic() + PATIENCE_MS / 1000
-    while time.monotonic() < until:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.2)
-    raise TimeoutError(f"nothing listens on port {port}")
 
 
 def take(browser: Browser, address: str, shot: Shot, language: Language, look: Look) -> bytes:
@@ -190,10 +178,9 @@ def main() -> None:
     options = parser.parse_args()
     wanted = [shot for shot in SHOTS if not options.only or shot.name in options.only.split(",")]
     options.to.mkdir(parents=True, exist_ok=True)
-    executable = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     expect.set_options(timeout=PATIENCE_MS)
     with tempfile.TemporaryDirectory() as home, running_application(Path(home)) as address, sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=executable, args=CHROMIUM_FLAGS)
+        browser = play.chromium.launch(executable_path=chromium(), args=FLAGS)
         for language in (each for each in LOCALES if each in options.languages.split(",")):
             for shot in wanted:
                 for look in LOOKS[: options.looks]:

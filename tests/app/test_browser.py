@@ -1,69 +1,34 @@
 """The main path in a real headless Chromium, over the real default models and the sample collection."""
 
-import os
-import shutil
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, TimeoutError, expect, sync_playwright
 
 from app.wording import Wording
+from tests.app.chromium import FLAGS, PATIENCE_MS, chromium, running_application
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-ROOT = Path(__file__).resolve().parents[2]
 EN = Wording("en")
-# A machine busy with other work needs minutes for what takes seconds; nothing here asserts a time.
-PATIENCE_MS = 150_000
-CHROMIUM_FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 LONG_TASK = "Write a long story about a lighthouse, a storm and a small boat."
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The application in a process of its own."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = {**os.environ, "FOURFOLD_HOME": str(tmp_path_factory.mktemp("home")), "FOURFOLD_MAX_TOKENS": "900"}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "app", "--port", str(port), "--no-browser"],
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    said = process.stdout.readline()
-    assert f"http://127.0.0.1:{port}" in said
-    _await_port(port)
-    yield f"http://127.0.0.1:{port}/"
-    process.terminate()
-    assert process.wait(60) == 0
+    with running_application(tmp_path_factory.mktemp("home"), {"FOURFOLD_MAX_TOKENS": "900"}) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    executable = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    executable = chromium()
     if executable is None:
         pytest.skip("no Chromium on this machine; CHROMIUM may name one")
     expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as play:
-        launched = play.chromium.launch(executable_path=executable, args=CHROMIUM_FLAGS)
+        launched = play.chromium.launch(executable_path=executable, args=FLAGS)
         yield launched
         launched.close()
 
@@ -74,16 +39,6 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
     made.set_default_timeout(PATIENCE_MS)
     yield made
     made.close()
-
-
-def _await_port(port: int) -> None:
-    until = time.monotonic() + PATIENCE_MS / 1000
-    while time.monotonic() < until:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.2)
-    raise TimeoutError(f"nothing listens on {port}")
 
 
 def opened(context: BrowserContext, address: str) -> Page:

@@ -6,7 +6,8 @@ from playwright.sync_api import BrowserContext, expect
 from app.widgets.xray_text import WORDS
 from core.language import Language
 from interpretability.tour import TOUR
-from tests.app.test_browser import PATIENCE_MS, address, browser, context  # noqa: F401 - fixtures
+from tests.app.chromium import PATIENCE_MS
+from tests.app.test_browser import address, browser, context  # noqa: F401 - fixtures
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 LOCALES: dict[Language, str] = {"en": "en-US", "zh": "zh-CN"}
