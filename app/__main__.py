@@ -60,6 +60,9 @@ def _parser() -> argparse.ArgumentParser:
     documents.add_argument("--collection", default=DEFAULT_COLLECTION, metavar="NAME")
     documents.add_argument("--delete", metavar="ID", help="remove the document with this id")
     _json(documents)
+    jobs = _command(commands, "jobs", _jobs, "list the long jobs, or stop one")
+    jobs.add_argument("--cancel", metavar="ID", help="stop a running job; forget one that ended")
+    _json(jobs)
     serve = _command(commands, "serve", _serve, "offer the HTTP API")
     serve.add_argument("--host", help="address to listen on")
     return parser
@@ -108,6 +111,10 @@ def _collections(settings: Settings, options: argparse.Namespace) -> int:
 
 def _documents(settings: Settings, options: argparse.Namespace) -> int:
     return terminal.documents(settings, options.collection, options.delete, options.json)
+
+
+def _jobs(settings: Settings, options: argparse.Namespace) -> int:
+    return terminal.jobs(settings, options.cancel, options.json)
 
 
 def _serve(settings: Settings, _options: argparse.Namespace) -> int:

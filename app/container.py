@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from app.ingest_jobs import IngestJobs
+from app.jobs import WorkBoard
 from app.runs import Answering, IsCancelled, Runs
+from app.works import note_ingest, works_of
 from core.config import Settings, load_settings
 from core.errors import FourfoldError
 from core.language import Bilingual
@@ -54,7 +56,10 @@ class Container:
         # No answer survives its process: whatever still says "streaming" was cut off.
         self.history.close_interrupted(older_than_seconds=0.0)
         self.runs = Runs(self.history)
-        self.ingest = IngestJobs(settings.paths.home / "uploads", lambda: self.parts().library)
+        self.work = WorkBoard(settings.paths.jobs, works_of(self))
+        self.ingest = IngestJobs(
+            settings.paths.home / "uploads", lambda: self.parts().library, lambda run: note_ingest(self.work, run)
+        )
         self.problem: Bilingual | None = None
         self.model: ModelInfo | None = None
         self._build = build or build_parts

@@ -75,12 +75,25 @@ class IngestJob:
             self._over.set()
 
 
-class IngestJobs:
-    """The jobs of this process, by collection."""
+@dataclass(frozen=True)
+class IngestRun:
+    """A job with what it was given."""
 
-    def __init__(self, uploads: Path, library: Callable[[], Library]) -> None:
+    collection: str
+    paths: tuple[Path, ...]
+    options: IngestOptions
+    job: IngestJob
+
+
+class IngestJobs:
+    """The jobs of this process, by collection. `on_start` is told of each one that begins by itself."""
+
+    def __init__(
+        self, uploads: Path, library: Callable[[], Library], on_start: Callable[[IngestRun], None] = lambda _run: None
+    ) -> None:
         self._uploads = uploads
         self._library = library
+        self._on_start = on_start
         self._jobs: dict[str, IngestJob] = {}
         self._lock = threading.Lock()
 
@@ -88,8 +101,11 @@ class IngestJobs:
         """The latest job of a collection, running or over."""
         return self._jobs.get(collection)
 
-    def start(self, collection: str, paths: Sequence[Path], options: IngestOptions | None = None) -> IngestJob:
+    def start(
+        self, collection: str, paths: Sequence[Path], options: IngestOptions | None = None, told: bool = True
+    ) -> IngestJob:
         """Begin to ingest; where a job of this collection is running, that one is returned instead."""
+        chosen = options or IngestOptions()
         with self._lock:
             running = self._jobs.get(collection)
             if running is not None and not running.is_over:
@@ -97,8 +113,10 @@ class IngestJobs:
             library = self._library()
             pipeline = IngestPipeline(library, library.settings)
             job = self._jobs[collection] = IngestJob()
-        arguments = (pipeline, tuple(paths), collection, options or IngestOptions())
+        arguments = (pipeline, tuple(paths), collection, chosen)
         threading.Thread(target=job.work, args=arguments, name=f"ingest-{collection[:20]}", daemon=True).start()
+        if told:
+            self._on_start(IngestRun(collection, tuple(paths), chosen, job))
         return job
 
     def keep_upload(self, collection: str, name: str, content: bytes) -> Path:

@@ -7,7 +7,7 @@ import streamlit as st
 
 from app import session, theme
 from app.views import chat
-from app.widgets import sidebar
+from app.widgets import jobs, sidebar
 
 # name of the view -> icon, in the order of the sidebar; each is imported when it is opened for the first time.
 PAGES = {
@@ -34,6 +34,7 @@ def main() -> None:
     page = st.navigation(list(pages.values()))
     sidebar.draw(pages["chat"])
     page.run()
+    jobs.draw_drawer()
 
 
 def _view(name: str) -> Callable[[], None]:

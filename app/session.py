@@ -21,10 +21,10 @@ CONVERSATION_PARAMETER = "c"
 
 @dataclass(frozen=True)
 class OpenPanel:
-    """The side panel that is open: a source of an answer, its prompt, or a document."""
+    """The side panel that is open: a source of an answer, its prompt, or the jobs."""
 
     kind: str
-    subject: str
+    subject: str = ""
     number: int = 0
 
 
@@ -95,7 +95,7 @@ def panel() -> OpenPanel | None:
     return cast("OpenPanel | None", st.session_state.get(_OPEN))
 
 
-def open_panel(kind: str, subject: str, number: int = 0) -> None:
+def open_panel(kind: str, subject: str = "", number: int = 0) -> None:
     """Open the side panel."""
     st.session_state[_OPEN] = OpenPanel(kind, subject, number)
 

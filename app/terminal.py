@@ -7,6 +7,7 @@ import sys
 from contextlib import closing
 from typing import Any
 
+from app import works
 from app.answer_view import AnswerView, fold
 from app.container import build_parts
 from app.library import summaries
@@ -151,6 +152,22 @@ def documents(settings: Settings, collection: str, delete: str | None, as_json: 
         return 0
     for record in records:
         write(f"{record.id}  {record.chunks:>6}  {record.status:<8} {record.uri}")
+    return 0
+
+
+def jobs(settings: Settings, cancel: str | None, as_json: bool) -> int:
+    """List the long jobs, newest first, or stop one; return 1 where nothing has that id."""
+    if cancel is not None:
+        stopped = works.cancel(settings, cancel)
+        write(json.dumps({"cancelled": stopped}) if as_json else "asked to stop" if stopped else f"no job {cancel}")
+        return 0 if stopped else 1
+    found = works.all_jobs(settings)
+    if as_json:
+        write(json.dumps({"jobs": [dataclasses.asdict(job) for job in found]}, ensure_ascii=False))
+        return 0
+    for job in found:
+        share = f"{job.share:4.0%}" if job.share is not None and job.is_running else "    "
+        write(f"{job.id}  {job.kind:<8} {job.state:<11} {share}  {job.title}  {job.detail.in_(language())}")
     return 0
 
 

@@ -23,9 +23,9 @@ ORIGINS = ("template", "system", "history", "source", "tool", "question")
 
 
 def draw_open_panel() -> None:
-    """Open what the session says is open."""
+    """Open what the session says is open of an answer."""
     panel = session.panel()
-    if panel is None:
+    if panel is None or not panel.subject:
         return
     try:
         view = view_of_message(session.container().history.message(panel.subject))

@@ -7,6 +7,7 @@ import streamlit as st
 from app import session
 from app.container import Container
 from app.views.models import model_name
+from app.widgets import jobs
 from app.widgets.answer_text import plain_label
 from core.language import Language
 from orchestrator.history import Conversation
@@ -25,6 +26,7 @@ def draw(chat_page: Any) -> None:
             _show("", chat_page)
         _conversations(chat_page)
         st.space("small")
+        jobs.draw_line()
         model_state()
         st.segmented_control(
             words("sidebar.language"),
