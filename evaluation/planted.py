@@ -24,7 +24,7 @@ N_PASSAGES = 4
 
 @dataclass(frozen=True)
 class PlantedFact:
-    """An invented fact: nothing but its passage can tell the answer. `kind` groups facts of the same form."""
+    """An invented fact: nothing but its passage can tell the answer. `kind` groups facts whose answers are alike."""
 
     kind: str
     title: str
@@ -76,7 +76,7 @@ def read_facts() -> list[PlantedFact]:
 
 
 def planted_cases(facts: Sequence[PlantedFact], same_kind: bool = False) -> list[PlantedCase]:
-    """One case per fact. Distractors are facts of other kinds, or with `same_kind` of the same form: much harder.
+    """One case per fact. Distractors are facts of other kinds, or with `same_kind` of the same: four dates, four prices.
 
     The place of the planted passage goes round, so that no habit of looking first or last can win.
     """
@@ -103,16 +103,18 @@ def run_planted(engine: ChatEngine, xray: Xray, cases: Sequence[PlantedCase]) ->
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Register what may be chosen on the command line."""
     parser.add_argument("--limit", type=int, default=0, help="only the first so many facts; 0: all")
-    parser.add_argument("--same-kind", action="store_true", help="distractors of the same form, the harder test")
 
 
 def run(options: argparse.Namespace, settings: Settings) -> dict[str, object]:
-    """Run the test on the model that the settings name; the report as plain values."""
-    cases = planted_cases(read_facts(), options.same_kind)
+    """Run the test on the model that the settings name, with easy and with hard distractors; plain values."""
+    facts = read_facts()
     engine = open_engine(settings, extensions=(OPERATIONS,))
     try:
         xray = Xray(engine.call, Path(engine.info.path))
-        return run_planted(engine, xray, cases[: options.limit or None]).to_json()
+        return {
+            name: run_planted(engine, xray, planted_cases(facts, same)[: options.limit or None]).to_json()
+            for name, same in (("other_kinds", False), ("same_kind", True))
+        }
     finally:
         engine.close()
 

@@ -8,16 +8,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from core.config import load_settings
-from core.errors import FourfoldError
-from core.types import SamplingSettings
+from core.config import Settings, load_settings
+from core.errors import FourfoldError, SettingError
+from core.language import Bilingual
+from core.types import Message, SamplingSettings
 from inference.runtime import open_engine
 from interpretability import bigram, embeddings, parameters, tokens, tour
 from interpretability.logit_lens import lens
 from interpretability.loop import Branch
 from interpretability.plain import to_plain
 from interpretability.sampling_steps import Sampler
-from interpretability.xray import OPERATIONS, Variant, Xray
+from interpretability.xray import OPERATIONS, PLAIN, Variant, Xray
+from retrieval.store import CollectionStore
 
 Arguments = argparse.Namespace
 Lines = Mapping[str, Any]
@@ -33,6 +35,12 @@ def main(argv: list[str] | None = None) -> int:
         settings = settings.model_copy(update={"model": arguments.model})
     engine = open_engine(settings, extensions=(OPERATIONS,))
     try:
+        if arguments.command == "dog" and arguments.collection:
+            arguments.text = _documents(settings, arguments.collection)
+        # What was typed, and what the model reads: with --as-chat the two differ by the template.
+        arguments.typed, arguments.sha256 = arguments.text, engine.info.sha256
+        if arguments.as_chat:
+            arguments.text = engine.render([Message("user", arguments.text)])
         result = COMMANDS[arguments.command](Xray(engine.call, Path(engine.info.path)), arguments)
     except FourfoldError as error:
         print(error, file=sys.stderr)
@@ -56,13 +64,20 @@ def check(xray: Xray, _: Arguments) -> Lines:
 def show_tokens(xray: Xray, arguments: Arguments) -> Lines:
     """Pieces, ids, bytes, merges, density, price."""
     found = xray.tokens(arguments.text)
-    dense = tokens.density(arguments.text, lambda text: len(xray.tokens(text)))
+    dense = tokens.density(arguments.text, lambda _: len(found))
+    at = arguments.text.find(arguments.typed.strip())
+    spans = [(at, at + len(arguments.typed.strip()), "question")] if at >= 0 else []
+    cost = tokens.bill(tokens.by_origin(found, spans), arguments.answer_tokens, arguments.rate, arguments.answer_rate)
     return {
         "tokens": [{"id": token.id, "text": token.text, "bytes": token.data} for token in found],
         "merges": {token.text: [merge.parts for merge in tokens.replay_merges(xray.model, token)] for token in found},
         "characters_per_token": dense.characters_per_token,
-        "parallel": {text: len(xray.tokens(text)) for text in tokens.PARALLEL},
-        "price": tokens.bill([("question", len(found))], 0, arguments.rate, 0.0).price,
+        "parallel": {
+            text: tokens.density(text, lambda one: len(xray.tokens(one))).characters_per_token
+            for text in tokens.PARALLEL
+        },
+        "tokens_by_origin": cost.tokens_by_origin,
+        "price": cost.price,
     }
 
 
@@ -120,6 +135,10 @@ def show_loop(xray: Xray, arguments: Arguments) -> Lines:
     """The next `--steps` tokens with their candidates."""
     branch = Branch(tuple(_ids(xray, arguments.text)))
     branch = branch.extended(xray.steps(branch.ids, arguments.steps, _sampling(arguments)))
+    if arguments.branch:
+        step, rank = arguments.branch
+        branch = branch.choosing(step - 1, branch.steps[step - 1].candidates[rank - 1])
+        branch = branch.extended(xray.steps(branch.ids, arguments.steps - step, _sampling(arguments)))
     taken = xray.tokens_of([step.token_id for step in branch.steps])
     candidates = [_named(xray, list(zip(step.candidates, step.probabilities, strict=True))) for step in branch.steps]
     return {"text": "".join(token.text for token in taken), "candidates": candidates}
@@ -127,6 +146,12 @@ def show_loop(xray: Xray, arguments: Arguments) -> Lines:
 
 def show_passages(xray: Xray, arguments: Arguments) -> Lines:
     """Which of the `--passage` texts the `--answer` used."""
+    if not (arguments.passage and arguments.answer):
+        raise SettingError(
+            Bilingual(
+                en="passages needs --passage, one or more, and --answer.", zh="passages 需要 --passage 和 --answer。"
+            )
+        )
     parts = [f"{passage}\n\n" for passage in arguments.passage]
     prompt = "".join(parts) + arguments.text + "\n"
     ends = [sum(map(len, parts[: index + 1])) for index in range(len(parts))]
@@ -141,8 +166,10 @@ def show_passages(xray: Xray, arguments: Arguments) -> Lines:
 
 
 def show_comparison(xray: Xray, arguments: Arguments) -> Lines:
-    """What an adapter changes, per layer and in the output."""
-    compared = xray.compare(_ids(xray, arguments.text), Variant(adapter=arguments.adapter))
+    """What an adapter, a push along a direction or another model changes, per layer and in the output."""
+    if arguments.other_model:
+        return _beside(xray, arguments)
+    compared = xray.compare(_ids(xray, arguments.text), _variant(xray, arguments))
     changes = [{"token": xray.tokens_of([c.token_id])[0].text, **to_plain(c)} for c in compared.changes]
     return {"layer_distance": compared.layer_distance, "divergence_bits": compared.divergence, "changes": changes}
 
@@ -151,18 +178,25 @@ def show_dog(_: Xray, arguments: Arguments) -> Lines:
     """The bigram model of the dog, or of `text`."""
     model = bigram.train_bigram([arguments.text])
     words = model.frequent(6)
-    return {"words": words, "table": model.table(words), "P(eat | run)": model.probability("eat", "run")}
+    asked = {f"P({arguments.word} | {arguments.given})": model.probability(arguments.word, arguments.given)}
+    following = model.next_words(arguments.given)[: arguments.top]
+    return {"words": words, "table": model.table(words), **asked, "next": dict(following)}
 
 
-def show_parameters(xray: Xray, _: Arguments) -> Lines:
-    """Where the parameters sit and what a token costs."""
+def show_parameters(xray: Xray, arguments: Arguments) -> Lines:
+    """Where the parameters sit and what a token costs; with `--measure` beside what this machine took."""
     body = parameters.anatomy(xray.model)
+    measured: Lines = {}
+    if arguments.measure:
+        ids = _ids(xray, arguments.text)
+        measured = {"gflop": body.flops(len(ids)) / 1e9, "measured": xray.measure(ids), "before": arguments.sha256}
     return {
         **to_plain(replace(body, tensors=())),
         "n_parameters": body.n_parameters,
         "n_bytes": body.n_bytes,
         "kv_bytes_per_token": body.kv_bytes_per_token,
         "flops_per_token": body.flops_per_token(0),
+        **measured,
     }
 
 
@@ -186,6 +220,40 @@ COMMANDS: Mapping[str, Callable[[Xray, Arguments], Lines]] = {
     "parameters": show_parameters,
     "tour": show_tour,
 }
+
+
+def _beside(xray: Xray, arguments: Arguments) -> Lines:
+    """The next words of two models, and how far apart their outputs are where they share a vocabulary."""
+    other = Variant(model=arguments.other_model)
+    outputs = xray.compare_models(arguments.text, arguments.other_model)
+    words = [xray.next_words(arguments.text, variant, arguments.top) for variant in (PLAIN, other)]
+    ours, theirs = ([{"token": token.text, "score": chance} for token, chance in found] for found in words)
+    return {"next": ours, "next_of_other": theirs, "divergence_bits": None if outputs is None else outputs[0]}
+
+
+def _variant(xray: Xray, arguments: Arguments) -> Variant:
+    if arguments.adapter:
+        return Variant(adapter=arguments.adapter)
+    if arguments.positive and arguments.negative:
+        vectors = xray.steering(arguments.positive, arguments.negative)
+        return Variant(vectors=vectors, strength=arguments.strength)
+    raise SettingError(
+        Bilingual(
+            en="compare needs --adapter FILE, --other-model FILE, or --positive and --negative examples.",
+            zh="compare 需要 --adapter 文件、--other-model 文件，或 --positive 与 --negative 例句。",
+        )
+    )
+
+
+def _documents(settings: Settings, collection: str) -> str:
+    """All passages of a collection, as one text."""
+    with CollectionStore(settings.paths.collection(collection), name=collection) as store:
+        return "\n".join(chunk.text for _, chunk in store.iter_chunks())
+
+
+def _branching(text: str) -> tuple[int, int]:
+    step, _, rank = text.partition(":")
+    return int(step), int(rank)
 
 
 def _ids(xray: Xray, text: str) -> list[int]:
@@ -223,10 +291,22 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--top-p", type=float, default=0.95)
     parser.add_argument("--min-p", type=float, default=0.05)
     parser.add_argument("--seed", type=int, default=42)
-    parser.add_argument("--rate", type=float, default=0.0, help="tokens: price per million")
+    parser.add_argument("--as-chat", action="store_true", help="wrap the text in the model's chat template first")
+    parser.add_argument("--rate", type=float, default=0.0, help="tokens: price per million read")
+    parser.add_argument("--answer-rate", type=float, default=0.0, help="tokens: price per million written")
+    parser.add_argument("--answer-tokens", type=int, default=0, help="tokens: length of the answer in the bill")
+    parser.add_argument("--branch", type=_branching, metavar="STEP:RANK", help="loop: take this candidate at this step")
     parser.add_argument("--passage", action="append", default=[], help="passages: one text each")
     parser.add_argument("--answer", default="")
     parser.add_argument("--adapter", default="", help="compare: path of an adapter")
+    parser.add_argument("--other-model", default="", help="compare: path of another GGUF")
+    parser.add_argument("--positive", action="append", default=[], help="compare: an example of one way")
+    parser.add_argument("--negative", action="append", default=[], help="compare: an example of the other way")
+    parser.add_argument("--strength", type=float, default=0.15, help="compare: how far to push, below 0: the other way")
+    parser.add_argument("--collection", default="", help="dog: the passages of this collection instead of the text")
+    parser.add_argument("--given", default="run", help="dog: the word before")
+    parser.add_argument("--word", default="eat", help="dog: the word after")
+    parser.add_argument("--measure", action="store_true", help="parameters: run the text and measure")
     return parser
 
 

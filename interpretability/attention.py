@@ -1,7 +1,8 @@
 """Attention: who looks at whom. A picture of where information could flow, not a proof of what was used."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -69,3 +70,12 @@ class PassageAttention:
     sentences: tuple[str, ...]
     mean: Floats
     strongest: Floats
+
+    @classmethod
+    def from_plain(cls, kept: Mapping[str, Any]) -> "PassageAttention":
+        """The same from what `plain.to_plain` made of it. Raises KeyError, TypeError or ValueError otherwise."""
+        mean, strongest = (np.asarray(kept[name], dtype=np.float32) for name in ("mean", "strongest"))
+        sentences = tuple(map(str, kept["sentences"]))
+        if mean.ndim != 2 or mean.shape != strongest.shape or len(mean) != len(sentences):
+            raise ValueError("the values do not belong to the sentences")
+        return cls(sentences, mean, strongest)

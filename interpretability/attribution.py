@@ -4,8 +4,9 @@ The weight of a passage is how much less likely the very same answer becomes wit
 passage is given beside it as a picture: it tells where the model looked, not what it used.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +28,14 @@ class Attribution:
     per_token: Floats
     grounding: float
     log_probability: float
+
+    @classmethod
+    def from_plain(cls, kept: Mapping[str, Any]) -> "Attribution":
+        """The same from what `plain.to_plain` made of it. Raises KeyError, TypeError or ValueError otherwise."""
+        weights, per_token = (np.asarray(kept[name], dtype=np.float32) for name in ("weights", "per_token"))
+        if per_token.ndim != 2 or weights.shape != per_token.shape[:1]:
+            raise ValueError("weights and per_token do not belong together")
+        return cls(weights, per_token, float(kept["grounding"]), float(kept["log_probability"]))
 
     @property
     def used(self) -> int | None:

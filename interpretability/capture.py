@@ -144,9 +144,16 @@ class Probe:
         native.llama_batch_free(self._batch)
         native.llama_free(self._context)
 
-    def keep(self, n_tokens: int) -> None:
-        """Forget everything after the first `n_tokens` positions."""
-        native.llama_memory_seq_rm(native.llama_get_memory(self._context), 0, n_tokens, -1)
+    def keep(self, n_tokens: int) -> int:
+        """Forget everything after the first `n_tokens` positions; returns how many are left.
+
+        That is 0 where the memory cannot forget a part: recurrent layers keep one state and no past.
+        """
+        memory = native.llama_get_memory(self._context)
+        if n_tokens and native.llama_memory_seq_rm(memory, 0, n_tokens, -1):
+            return n_tokens
+        native.llama_memory_clear(memory, True)
+        return 0
 
     def decode(self, ids: Sequence[int], start: int, outputs: int) -> Iterator[Floats]:
         """Compute `ids` at positions from `start`; yield logits (rows, n_vocab) for positions from `outputs` on."""

@@ -177,8 +177,7 @@ def _ends(llama: LoadedModel) -> frozenset[int]:
 def _score(probe: Probe, ids: Sequence[int], n_prompt: int, n_known: int) -> NDArray[np.float64]:
     """Log-probability of ids[n_prompt:]; the first `n_known` positions are in the context already."""
     # The last prompt token predicts the first of the continuation, so it is always computed again.
-    start = min(n_known, n_prompt - 1)
-    probe.keep(start)
+    start = probe.keep(min(n_known, n_prompt - 1))
     scores: list[float] = []
     at = n_prompt
     for block in probe.decode(ids[start:-1], start, n_prompt - 1):

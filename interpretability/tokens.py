@@ -1,6 +1,7 @@
 """Text as the model gets it: pieces with ids and bytes, how byte-pair merges made them, and what they cost."""
 
 import itertools
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -94,6 +95,26 @@ def bill(
     for origin, tokens in parts:
         totals[origin] = totals.get(origin, 0) + tokens
     return Bill(totals, answer_tokens, input_rate, output_rate)
+
+
+def by_origin(tokens: Sequence[Token], spans: Sequence[tuple[int, int, str]]) -> list[tuple[str, int]]:
+    """(origin, tokens) in order, for `spans` (start, end, origin) of characters in the text that `tokens` spell.
+
+    What lies between the spans is the template's. A token across a border counts where it ends.
+    """
+    text = b"".join(token.data for token in tokens).decode("utf-8", "replace")
+    pieces, at = [], 0
+    for start, end, origin in spans:
+        pieces += [(start, "template"), (end, origin)]
+        at = end
+    pieces.append((max(at, len(text)), "template"))
+    ends = list(itertools.accumulate(len(token.data) for token in tokens))
+    counts, done = [], 0
+    for place, origin in pieces:
+        reached = bisect_right(ends, len(text[:place].encode("utf-8", "replace")))
+        counts.append((origin, max(0, reached - done)))
+        done = max(done, reached)
+    return [(origin, count) for origin, count in counts if count]
 
 
 def replay_merges(model: ModelFile, token: Token) -> tuple[Merge, ...]:

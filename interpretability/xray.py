@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.errors import ModelLoadError
 from core.language import Bilingual, sentence_spans
 from core.types import SamplingSettings
 from interpretability.attention import AttentionMap, PassageAttention, SegmentAttention
@@ -81,7 +82,8 @@ class Xray:
     def abilities(self) -> Abilities:
         """The self-check, run once."""
         values, _ = self._run("self_check", {})
-        return _judged(values, int(self.model.setting("block_count", 0)))
+        body = self.model.setting
+        return judged(values, int(body("block_count", 0)), int(body("attention.sliding_window", 0) or 0))
 
     def tokens(self, text: str) -> tuple[Token, ...]:
         """The tokens of `text`, special tokens recognised."""
@@ -92,7 +94,12 @@ class Xray:
         return self._tokens({"ids": list(map(int, ids))})
 
     def hidden(self, ids: Sequence[int], first: int = 0, variant: Variant = PLAIN) -> tuple[HiddenStates, Floats]:
-        """Hidden states of the rows from `first` on, and the logits (n_vocab,) after the last token."""
+        """Hidden states of the rows from `first` on, and the logits (n_vocab,) after the last token.
+
+        Raises ModelLoadError where this build of the library shows the output alone.
+        """
+        if not self.abilities.hidden:
+            raise ModelLoadError(self.abilities.notice or _only_output("?"))
         _, arrays = self._run("trace", {"ids": list(ids), "first": first, "hidden": True, **variant.params()})
         layers = sorted((key for key in arrays if key.startswith("l_out-")), key=lambda key: int(key[6:]))
         return HiddenStates(np.stack([arrays[key] for key in ("embd", *layers)]), first), arrays["logits"][0]
@@ -162,7 +169,13 @@ class Xray:
         return PassageAttention(tuple(answer[start:end] for start, end in sentence_spans(answer)), mean, strongest)
 
     def compare(self, ids: Sequence[int], variant: Variant) -> Comparison:
-        """The same prompt as it is and as `variant` (an adapter or a push) runs it."""
+        """The same prompt as it is and as `variant` (an adapter or a push) runs it.
+
+        Where the inside cannot be read, the output alone is compared and `layer_distance` is empty.
+        """
+        if not self.abilities.hidden:
+            divergence, changes = compare_outputs(self.logits(ids), self.logits(ids, variant))
+            return Comparison(np.zeros(0, dtype=np.float32), divergence, changes)
         (before, first), (after, second) = self.hidden(ids), self.hidden(ids, 0, variant)
         return compare(before, after, (first, second))
 
@@ -225,25 +238,40 @@ def _token_span(tokens: Sequence[Token], start: int, end: int) -> tuple[int, int
     return int(np.searchsorted(ends, first, side="right")), int(np.searchsorted(ends, last, side="left")) + 1
 
 
-def _judged(values: Mapping[str, Any], n_layers: int) -> Abilities:
+def judged(values: Mapping[str, Any], n_layers: int, window: int = 0) -> Abilities:
+    """What the self-check means for a model of `n_layers` layers that look back `window` tokens (0: all)."""
     if not values["hidden"]:
-        reason = values["reason"] or "the tensors have other names"
-        return Abilities(
-            False,
-            False,
-            Bilingual(
-                en=f"Only the output can be shown: this build of llama.cpp does not let its inside be read ({reason}).",
-                zh=f"只能显示输出：当前 llama.cpp 版本无法读取内部状态（{reason}）。",
-            ),
-        )
+        return Abilities(False, False, _only_output(values["reason"] or "the tensors have other names"))
     layers = int(values.get("attention_layers", 0))
-    if values["attention"] and layers == n_layers:
-        return Abilities(True, True)
-    return Abilities(
-        True,
-        bool(values["attention"]),
-        Bilingual(
-            en=f"{layers} of {n_layers} layers have attention weights that can be shown; the others work another way.",
-            zh=f"{n_layers} 层中有 {layers} 层的注意力权重可以显示；其余各层以其他方式工作。",
-        ),
+    notices = []
+    if layers and not values["attention"]:
+        notices.append(_NO_SUM)
+    elif layers != n_layers:
+        notices.append(
+            Bilingual(
+                en=f"{layers} of {n_layers} layers have attention that can be shown; the others work another way.",
+                zh=f"{n_layers} 层中有 {layers} 层的注意力权重可以显示；其余各层以其他方式工作。",
+            )
+        )
+    if window:
+        notices.append(
+            Bilingual(
+                en=f"Layers with a sliding window look back {window} tokens only: what is older is 0 there.",
+                zh=f"带滑动窗口的层只回看 {window} 个词元：更早的内容在那里为 0。",
+            )
+        )
+    together = Bilingual(" ".join(notice.en for notice in notices), "".join(notice.zh for notice in notices))
+    return Abilities(True, bool(values["attention"]), together if notices else None)
+
+
+_NO_SUM = Bilingual(
+    en="This model's attention rows do not sum to 1 over the tokens (a part goes to a sink): they are not shown.",
+    zh="该模型的注意力行在词元上的和不为 1（一部分流向汇聚点），因此不显示。",
+)
+
+
+def _only_output(reason: str) -> Bilingual:
+    return Bilingual(
+        en=f"Only the output can be shown: this build of llama.cpp does not let its inside be read ({reason}).",
+        zh=f"只能显示输出：当前 llama.cpp 版本无法读取内部状态（{reason}）。",
     )

@@ -16,7 +16,7 @@ from interpretability.logit_lens import lens
 from interpretability.operations import _is_causal
 from interpretability.parameters import anatomy
 from interpretability.sampling_steps import softmax
-from interpretability.xray import Variant, Xray, _judged
+from interpretability.xray import Variant, Xray, judged
 
 TRACE = "interpretability.operations:trace"
 
@@ -26,10 +26,10 @@ def test_the_self_check_finds_everything_in_the_default_model(xray: Xray):
 
 
 def test_what_is_missing_is_said():
-    moved = _judged(
+    moved = judged(
         {"logits": True, "hidden": False, "attention": False, "reason": "AttributeError: ggml_get_name"}, 30
     )
-    hybrid = _judged({"logits": True, "hidden": True, "attention": True, "reason": "", "attention_layers": 6}, 24)
+    hybrid = judged({"logits": True, "hidden": True, "attention": True, "reason": "", "attention_layers": 6}, 24)
     assert (moved.hidden, moved.attention) == (False, False)
     assert moved.notice is not None
     assert "ggml_get_name" in moved.notice.in_("zh")
