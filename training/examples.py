@@ -15,12 +15,14 @@ class Example:
     """A chat whose assistant turns are to be learned; the last message is the assistant's.
 
     `label` is set where the task is to name one of a few labels; `line` is the place in the user's file, from 1.
+    `pieces` is set where what the model reads is no chat but a text of its own: (text, whether it is learned) each.
     """
 
     messages: tuple[Message, ...]
     tools: tuple[Mapping[str, Any], ...] = ()
     label: str = ""
     line: int = 0
+    pieces: tuple[tuple[str, bool], ...] = ()
 
     @property
     def prompt(self) -> tuple[Message, ...]:
@@ -50,6 +52,12 @@ def pair(question: str, answer: str, system: str = "", label: str = "", line: in
     return Example((*head, Message("user", question), Message("assistant", answer)), label=label, line=line)
 
 
+def written_out(pieces: Sequence[tuple[str, bool]]) -> Example:
+    """An example of a text that is no chat; its first piece is what the model is given, the others follow."""
+    rest = "".join(text for text, _ in pieces[1:])
+    return Example((Message("user", pieces[0][0]), Message("assistant", rest)), pieces=tuple(pieces))
+
+
 def write_examples(path: Path, examples: Iterable[Example]) -> str:
     """Write examples as JSON lines; return the SHA-256 of what was written."""
     text = "".join(json.dumps(_to_json(example), ensure_ascii=False) + "\n" for example in examples)
@@ -67,7 +75,8 @@ def read_examples(path: Path) -> list[Example]:
 def from_json(row: Mapping[str, Any], line: int) -> Example:
     """An example from a row with `messages` (role, content, tool_calls) and perhaps `tools` and `label`."""
     messages = tuple(message_from_json(turn) for turn in row["messages"])
-    return Example(messages, tuple(row.get("tools") or ()), str(row.get("label") or ""), line)
+    pieces = tuple((str(text), bool(trained)) for text, trained in row.get("pieces") or ())
+    return Example(messages, tuple(row.get("tools") or ()), str(row.get("label") or ""), line, pieces)
 
 
 def message_from_json(turn: Mapping[str, Any]) -> Message:
@@ -99,6 +108,8 @@ def _to_json(example: Example) -> dict[str, Any]:
         row["tools"] = list(example.tools)
     if example.label:
         row["label"] = example.label
+    if example.pieces:
+        row["pieces"] = [list(piece) for piece in example.pieces]
     return row
 
 

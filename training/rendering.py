@@ -28,7 +28,10 @@ class ChatFormat:
         """The rendered chat, cut where training begins and ends: every assistant turn with its end marker is trained.
 
         Where a template writes earlier turns otherwise than it wrote them last, only the last turn is trained.
+        An example that is no chat says itself what is trained.
         """
+        if example.pieces:
+            return tuple(Piece(text, trained) for text, trained in example.pieces)
         turns = [place for place, message in enumerate(example.messages) if message.role == "assistant"]
         pieces = self._walk(example, turns)
         return tuple(pieces if pieces is not None else self._walk(example, turns[-1:]) or self._plain(example))
