@@ -15,6 +15,7 @@ COMMANDS = {
     "benchmark": "how fast are the parts?",
     "classification": "a labelling task by every way there is, an adapter among them",
     "evidence": "does the search know when it has nothing?",
+    "exam": "an exam on your own documents: questions made, reviewed, asked by every mode",
     "files": "odd real documents: does every one end well?",
     "grounding": "reading alone: the right passage given, by itself or among distractors",
     "planted": "which passage did the answer use? thirty invented facts, leaving out beside attention",
