@@ -12,6 +12,7 @@ from orchestrator.modes.rag import RagMode
 from orchestrator.modes.tools import ToolsMode
 from orchestrator.router import Router, load_weights
 from orchestrator.routing_signals import AdapterDomain
+from orchestrator.vote import ModelVote
 from retrieval.protocol import Embedder, Searcher
 from tools.proposer import CallProposer
 
@@ -78,7 +79,7 @@ def assistant_over(
             "tools": ToolsMode(engine, registry, CallProposer(engine, embedder), settings),
             "finetuned": FinetunedMode(prompt, services.adapters),
         },
-        router=Router(load_weights(refitted) if refitted.is_file() else None),
+        router=Router(load_weights(refitted) if refitted.is_file() else None, ModelVote(engine)),
     )
 
 
