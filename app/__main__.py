@@ -7,7 +7,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from app import launch, terminal
+from app import launch, prompt_library, terminal
+from app.prompt_library import PromptTemplate
 from core.config import Settings, load_settings
 from core.errors import FourfoldError, SettingError
 from core.language import Bilingual
@@ -60,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     documents.add_argument("--collection", default=DEFAULT_COLLECTION, metavar="NAME")
     documents.add_argument("--delete", metavar="ID", help="remove the document with this id")
     _json(documents)
+    _prompt_options(_command(commands, "prompts", _prompts, "list the prompt templates, keep one, put one to use"))
     jobs = _command(commands, "jobs", _jobs, "list the long jobs, or stop one")
     jobs.add_argument("--cancel", metavar="ID", help="stop a running job; forget one that ended")
     _json(jobs)
@@ -79,6 +81,15 @@ def _page_options(parser: argparse.ArgumentParser, default: Any = None) -> None:
     parser.add_argument("--port", type=int, default=default, help="port of the page (8501)")
     no_browser = default if default is argparse.SUPPRESS else False
     parser.add_argument("--no-browser", action="store_true", default=no_browser, help="do not open a browser window")
+
+
+def _prompt_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--save", metavar="NAME", help="keep a template under this name")
+    parser.add_argument("--instruction", default="", help="its instruction; {name} is a variable")
+    parser.add_argument("--pattern", default="{question}", help="what stands around the question")
+    parser.add_argument("--use", metavar="NAME", help="put a template to use in the prompt mode; '' for none")
+    parser.add_argument("--remove", metavar="NAME", help="delete a template")
+    _json(parser)
 
 
 def _json(parser: argparse.ArgumentParser) -> None:
@@ -111,6 +122,17 @@ def _collections(settings: Settings, options: argparse.Namespace) -> int:
 
 def _documents(settings: Settings, options: argparse.Namespace) -> int:
     return terminal.documents(settings, options.collection, options.delete, options.json)
+
+
+def _prompts(settings: Settings, options: argparse.Namespace) -> int:
+    home = settings.paths.home
+    if options.save is not None:
+        prompt_library.keep(home, PromptTemplate(options.save, options.instruction, options.pattern))
+    if options.use is not None:
+        prompt_library.use(home, options.use)
+    if options.remove is not None:
+        prompt_library.remove(home, options.remove)
+    return terminal.prompts(settings, options.json)
 
 
 def _jobs(settings: Settings, options: argparse.Namespace) -> int:

@@ -60,6 +60,10 @@ class Job:
         return self.state == "running"
 
 
+class JobStopped(Exception):
+    """Raised inside a work where somebody asked it to stop."""
+
+
 class Report:
     """What the work is given: it tells how far it is, and asks whether to stop."""
 
@@ -73,6 +77,16 @@ class Report:
         """Whether somebody asked it to stop, in this process or another."""
         return (self._folder / "cancel").exists()
 
+    def check(self) -> None:
+        """Raise JobStopped where somebody asked it to stop."""
+        if self.is_cancelled:
+            raise JobStopped
+
+    def keep(self, result: Mapping[str, Any]) -> None:
+        """Keep what there is so far: a page may look at it, and it stays where the job is stopped."""
+        if self._folder.is_dir():
+            _replace(self._folder / "result.json", result)
+
     def progress(self, share: float | None, detail: Bilingual = NOTHING, seconds_left: float | None = None) -> None:
         """Tell how far it is. Without `seconds_left` the pace so far is taken for the rest."""
         if seconds_left is None and share is not None and share > SHARE_OF_AN_ESTIMATE:
@@ -85,7 +99,7 @@ class Report:
     def end(self, state: JobState, detail: Bilingual = NOTHING, result: Mapping[str, Any] | None = None) -> None:
         """Write the end of the job."""
         if result is not None:
-            _replace(self._folder / "result.json", result)
+            self.keep(result)
         self._write(replace(self.job, state=state, detail=detail, seconds_left=None))
 
     def _write(self, job: Job) -> None:
@@ -174,6 +188,8 @@ def _do(work: Work, params: Mapping[str, Any], report: Report) -> None:
     """The thread of one job: whatever happens is written down."""
     try:
         result = work(params, report)
+    except JobStopped:
+        report.end("cancelled", report.job.detail)
     except FourfoldError as error:
         report.end("failed", error.message)
     except Exception as error:  # noqa: BLE001 the last line of defence of a thread: logged, and told to the person

@@ -1,7 +1,9 @@
 """What the pages ask of the collections: summaries, the document around a passage."""
 
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.errors import CollectionError
@@ -30,6 +32,25 @@ class Surroundings:
     record: DocumentRecord
     text: str
     pages: tuple[Page, ...]
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a search may be narrowed to: titles by document id, folders, tags."""
+
+    documents: Mapping[str, str]
+    folders: tuple[str, ...]
+    tags: tuple[str, ...]
+
+
+def choices_of(records: Sequence[DocumentRecord], home: Path) -> Choices:
+    """The choices of a collection. A folder inside the data folder is ours, not the person's; a single one is none."""
+    folders = sorted({str(Path(record.uri).parent) for record in records if not Path(record.uri).is_relative_to(home)})
+    return Choices(
+        {record.id: record.title or Path(record.uri).name for record in records},
+        tuple(folders) if len(folders) > 1 else (),
+        tuple(sorted({tag for record in records for tag in record.tags})),
+    )
 
 
 def summaries(library: "Library") -> list[Summary]:

@@ -13,6 +13,7 @@ from app.widgets import jobs, sidebar
 PAGES = {
     "documents": ":material/folder_open:",
     "compare": ":material/compare:",
+    "prompts": ":material/science:",
     "tools": ":material/build:",
     "finetune": ":material/tune:",
     "xray": ":material/radiology:",

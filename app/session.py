@@ -9,12 +9,13 @@ import streamlit as st
 from app.container import Container, shared
 from app.wording import Wording
 from core.language import Language
-from core.types import DEFAULT_COLLECTION, Mode
+from core.types import Mode, Scope
 
 _LANGUAGE = "language"
 _CONVERSATION = "conversation"
 _OPEN = "open_panel"
 _PAGES = "pages"
+_SCOPE = "scope"
 # In the address, so that a refresh finds its conversation again.
 CONVERSATION_PARAMETER = "c"
 
@@ -70,14 +71,25 @@ def mode() -> Mode:
     return cast(Mode, st.session_state.get("mode") or "auto")
 
 
+def scope() -> Scope:
+    """Where the next question is searched."""
+    return cast(Scope, st.session_state.get(_SCOPE) or Scope())
+
+
+def choose_scope(chosen: Scope) -> None:
+    """Search there from now on, in this tab."""
+    st.session_state[_SCOPE] = chosen
+
+
 def collection() -> str:
     """The collection that the next question searches."""
-    return str(st.session_state.get("collection") or DEFAULT_COLLECTION)
+    return scope().collection
 
 
 def choose_collection(name: str) -> None:
-    """Search this collection from now on, in this tab."""
-    st.session_state["collection"] = name
+    """Search this collection from now on, in this tab; what narrowed another one is forgotten."""
+    if name != scope().collection:
+        choose_scope(Scope(collection=name))
 
 
 def remember_pages(pages: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@ import sys
 from contextlib import closing
 from typing import Any
 
-from app import works
+from app import prompt_library, works
 from app.answer_view import AnswerView, fold
 from app.container import build_parts
 from app.library import summaries
@@ -37,9 +37,10 @@ def ask(settings: Settings, text: str, mode: Mode, collection: str, as_json: boo
     """Answer one question, streaming; return 0, or 1 where no answer could be given."""
     parts = build_parts(settings)
     parts.ensure_samples()
+    asked = prompt_library.shaped(settings.paths.home, Question(text, mode=mode, scope=Scope(collection=collection)))
     view, streamed = AnswerView(), ""
     try:
-        for event in parts.assistant.answer(Question(text, mode=mode, scope=Scope(collection=collection))):
+        for event in parts.assistant.answer(asked):
             view = fold(view, event)
             streamed += event.text if isinstance(event, TextDelta) else ""
             if not as_json:
@@ -152,6 +153,17 @@ def documents(settings: Settings, collection: str, delete: str | None, as_json: 
         return 0
     for record in records:
         write(f"{record.id}  {record.chunks:>6}  {record.status:<8} {record.uri}")
+    return 0
+
+
+def prompts(settings: Settings, as_json: bool) -> int:
+    """List the prompt templates; a star stands before the one in use."""
+    shelf = prompt_library.load(settings.paths.home)
+    if as_json:
+        write(json.dumps(dataclasses.asdict(shelf), ensure_ascii=False))
+        return 0
+    for template in shelf.templates:
+        write(f"{'*' if template.name == shelf.in_use else ' '} {template.name:<24} {template.instruction}")
     return 0
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.ingest_jobs import IngestJob, IngestRun, Progress
 from app.jobs import Job, JobState, Report, Work, WorkBoard
+from app.prompt_lab import search_prompt, try_variants
 from core.config import Settings
 from core.errors import FourfoldError
 from core.language import Bilingual
@@ -22,7 +23,11 @@ _TRAINING_STATES: dict[str, JobState] = {"finished": "finished", "failed": "fail
 
 def works_of(box: "Container") -> dict[str, Work]:
     """What can be started from a page of this container, by kind."""
-    return {"ingest": lambda params, report: _ingest(box, params, report)}
+    return {
+        "ingest": lambda params, report: _ingest(box, params, report),
+        "prompts": lambda params, report: try_variants(box, params, report),
+        "search": lambda params, report: search_prompt(box, params, report),
+    }
 
 
 def all_jobs(settings: Settings) -> list[Job]:

@@ -6,14 +6,14 @@ from functools import partial
 
 import streamlit as st
 
-from app import export, session
+from app import connections, export, prompt_library, session
 from app.answer_view import events_of_message, view_of_message
 from app.ingest_jobs import safe_name
 from app.runs import AnswerRun
-from app.widgets import answer, approval, panel
+from app.widgets import answer, approval, meter, panel, scope
 from app.widgets.answer_text import plain_label
 from app.wording import Wording
-from core.types import DecidedCall, Mode, Question, Scope
+from core.types import DecidedCall, Mode, Question
 from ingest.samples import SuggestedQuestion, suggested_questions
 from orchestrator.approval import resume
 from orchestrator.events import Route
@@ -23,6 +23,7 @@ MODES: tuple[Mode, ...] = ("auto", "prompt", "tools", "rag", "finetuned")
 # The modes that the welcome shows with a question each.
 OFFERED: tuple[Mode, ...] = ("rag", "tools", "prompt")
 POLL_SECONDS = 0.2
+_WHERE_ICONS = (":material/computer:", ":material/lock:")
 
 
 def draw() -> None:
@@ -42,7 +43,7 @@ def draw() -> None:
         # It stands still here; below the growing text it would run away from the pointer.
         if run is not None:
             _stop_button(run)
-        _controls(words)
+        _controls(thread, words)
         text = st.chat_input(words("chat.placeholder"), key="question", max_chars=20_000)
     if text:
         ask(text)
@@ -72,13 +73,15 @@ def _begin(question: StoredMessage, mode: Mode) -> None:
 
 
 def _asked(question: StoredMessage, mode: Mode) -> Question:
-    return Question(
+    box = session.container()
+    plain = Question(
         text=question.text,
-        history=session.container().history.chat_before(question.id),
+        history=box.history.chat_before(question.id),
         mode=mode,
-        scope=Scope(collection=session.collection()),
+        scope=session.scope(),
         conversation_id=question.conversation_id,
     )
+    return prompt_library.shaped(box.settings.paths.home, plain)
 
 
 def _answer(question: StoredMessage, asked: Question) -> None:
@@ -245,7 +248,7 @@ def _siblings(message: StoredMessage) -> None:
         )
 
 
-def _controls(words: Wording) -> None:
+def _controls(thread: list[StoredMessage], words: Wording) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="controls"):
         st.segmented_control(
             words("mode.label"),
@@ -256,24 +259,23 @@ def _controls(words: Wording) -> None:
             key="mode",
             label_visibility="collapsed",
         )
-        _scope(words)
+        if session.mode() != "tools":
+            scope.draw(words)
+        if session.mode() == "prompt":
+            _template(words)
+        model = session.container().model
+        if thread and model is not None:
+            meter.draw(view_of_message(thread[-1]), model.n_ctx, words)
 
 
-def _scope(words: Wording) -> None:
-    """Which collection is searched; shown once there is a choice."""
-    box = session.container()
-    names = box.parts().library.names() if box.is_built and box.problem is None else []
-    if len(names) < 2:
+def _template(words: Wording) -> None:
+    """The prompt template in use, with the way to where it is changed."""
+    shelf, page = prompt_library.load(session.container().settings.paths.home), session.page("prompts")
+    if shelf.current is None or page is None:
         return
-    chosen = st.selectbox(
-        words("documents.collection"),
-        names,
-        index=names.index(session.collection()) if session.collection() in names else 0,
-        label_visibility="collapsed",
-        width=190,
-        key="scope",
-    )
-    session.choose_collection(chosen)
+    label = plain_label(shelf.current.name, 24)
+    if st.button(label, icon=":material/bookmark:", type="tertiary", key="template", help=words("lab.in_use_help")):
+        st.switch_page(page)
 
 
 def _heading(thread: list[StoredMessage], words: Wording) -> None:
@@ -310,5 +312,14 @@ def _welcome(words: Wording) -> None:
             icon = answer.MODE_ICONS[question.mode]
             if st.button(plain_label(question.text, 90), key=f"welcome_{number}", icon=icon, width="stretch"):
                 ask(question.text, question.mode)
-    if not session.container().settings.remote_url:
-        st.caption(words("welcome.where"))
+    _where(words)
+
+
+def _where(words: Wording) -> None:
+    """What runs where, and what leads out of this machine: counted at this moment."""
+    box = session.container()
+    if box.settings.remote_url:
+        st.caption(":material/cloud: " + words("model.remote", address=plain_label(box.settings.remote_url)))
+        return
+    lines = [words("welcome.where"), words("welcome.connections", count=connections.outbound())]
+    st.caption("  \n".join(f"{icon} {line}" for icon, line in zip(_WHERE_ICONS, lines, strict=True)))

@@ -18,6 +18,7 @@ _ICONS = {
     "download": ":material/download:",
     "exam": ":material/checklist:",
     "search": ":material/science:",
+    "prompts": ":material/science:",
     "train": ":material/model_training:",
 }
 _COLOURS = {"running": "blue", "finished": "green", "failed": "red", "cancelled": "gray", "interrupted": "orange"}

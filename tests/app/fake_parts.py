@@ -116,10 +116,10 @@ def ending(text: str) -> AnswerCompleted:
     )
 
 
-def container_over(settings: Settings, assistant: ScriptedAssistant) -> Container:
-    """A container whose heavy parts are the scripted assistant."""
+def container_over(settings: Settings, assistant: ScriptedAssistant, engine: Any = None) -> Container:
+    """A container whose heavy parts are the scripted assistant, and an engine where one is asked."""
     library = Library(settings, HashEmbedder())
     parts = Parts(
-        cast(Any, FakeEngine()), library, cast(Any, assistant), ToolRegistry(settings, library_parts(library))
+        engine or cast(Any, FakeEngine()), library, cast(Any, assistant), ToolRegistry(settings, library_parts(library))
     )
     return Container(settings, build=lambda _settings: parts)
