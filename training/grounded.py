@@ -1,7 +1,8 @@
 """The rows that teach a small model to answer from passages: cite, be short, and say when there is no answer.
 
 The recipe is RAFT's (Zhang et al. 2024) with several questions per set of passages: every question stands with
-its own passage alone and among distractors, in shuffled places; some stand before passages that hold no answer.
+its own passage alone and among distractors, in shuffled places; some stand before passages that hold no answer. Half
+of the sets are numbered downwards, as answering shows them ([1], the best, next to the question), half upwards.
 """
 
 import hashlib
@@ -21,6 +22,7 @@ from training.examples import Example
 # Articles whose hash falls below this share are never trained on: they are what is reported.
 HELD_OUT_SHARE = 0.25
 REFUSAL_SHARE = 0.15
+DOWNWARDS = 0.5
 # Passages of a set together stay below this many characters, about a thousand tokens.
 MOST_CHARACTERS = 4600
 LONGEST_ANSWER = 320
@@ -71,23 +73,30 @@ def load_corpus(folder: Path, name: str, held_out: bool = False) -> Corpus:
         row for row in _lines(folder / f"{name}.contexts.jsonl") if is_held_out(row["title"] or row["id"]) == held_out
     ]
     contexts = {row["id"]: Context(row["id"], row["title"].replace("_", " "), row["text"]) for row in rows}
-    read = {"pubmedqa": _pubmed_question}.get(name, _question)
-    questions = [read(row) for row in _lines(folder / f"{name}.dev.jsonl") if row.get("context_id") in contexts]
+    read = {"pubmedqa": _pubmed_question, "mtrag_un": _talk_question}.get(name, _question)
+    questions = [read(row) for row in _lines(folder / f"{name}.dev.jsonl") if _context_id(row) in contexts]
     return Corpus(contexts, tuple(question for question in questions if len(question.answer) <= LONGEST_ANSWER))
 
 
 def grounded_examples(folder: Path, seed: int = 42) -> list[Example]:
-    """All rows of the adapter `grounded`, from the development files in `folder` (held-out articles left out)."""
+    """One round of the adapter `grounded`: every question alone, among one or two, and twice among three or four.
+
+    Read from the development files in `folder`, the held-out articles left out. Another seed draws other
+    distractors, other places and other refusals for the same questions.
+    """
     draw = random.Random(seed)  # noqa: S311 - a reproducible recipe, no secret
     xquad = load_corpus(folder, "xquad_en")
     clapnq = load_corpus(folder, "clapnq")
     pubmed = load_corpus(folder, "pubmedqa")
+    talks = load_corpus(folder, "mtrag_un")
     rows = [
         *_alone(xquad, draw),
         *_among_distractors(xquad, draw, sizes=(2, 3)),
-        *_among_distractors(_part(xquad, draw, 60), draw, sizes=(4, 5)),
-        *_alone(_with_cloze(_part(clapnq, draw, 40), draw, 3), draw, refusal_share=0.0),
+        *_among_distractors(xquad, draw, sizes=(4, 5)),
+        *_among_distractors(xquad, draw, sizes=(5,)),
+        *_among_distractors(_with_cloze(_part(clapnq, draw, 45), draw, 3), draw, sizes=(1, 2, 4)),
         *_alone(_part(pubmed, draw, 8), draw, refusal_share=0.0),
+        *_alone(_part(talks, draw, 8), draw, refusal_share=0.0),
     ]
     draw.shuffle(rows)
     return rows
@@ -117,8 +126,9 @@ def _among_distractors(corpus: Corpus, draw: random.Random, sizes: Sequence[int]
 
 def _asked(shown: Sequence[Context], corpus: Corpus, draw: random.Random, refusal_share: float) -> Iterator[Example]:
     """The questions about the passages shown, and some about passages of the same articles that are not shown."""
-    numbered = [NumberedPassage(number, context.title, context.text) for number, context in enumerate(shown, 1)]
-    numbers = {context.id: number for number, context in enumerate(shown, 1)}
+    places = range(len(shown), 0, -1) if draw.random() < DOWNWARDS else range(1, len(shown) + 1)
+    numbers = {context.id: number for number, context in zip(places, shown, strict=True)}
+    numbered = [NumberedPassage(numbers[context.id], context.title, context.text) for context in shown]
     own = corpus.about(shown)
     for question in own:
         reply = grounded_answer(question.answer, numbers[question.context_id]) if question.answer else ""
@@ -177,6 +187,19 @@ def _question(row: dict[str, Any]) -> Question:
 
 def _pubmed_question(row: dict[str, Any]) -> Question:
     return Question(row["question"], str(row["answers"][0]).capitalize(), row["context_id"])
+
+
+def _talk_question(row: dict[str, Any]) -> Question:
+    """The first turn of a conversation; its answer is empty where the passages do not hold it."""
+    answer = row["answers"][0].strip() if row["answerability"] == ["ANSWERABLE"] else ""
+    return Question(row["turns"][0]["text"].strip().strip('"'), answer, row["context_ids"][0])
+
+
+def _context_id(row: dict[str, Any]) -> str:
+    """The one passage that a question is about; empty where there are several, or earlier turns."""
+    if "turns" in row:
+        return row["context_ids"][0] if len(row["turns"]) == 1 and len(row["context_ids"]) == 1 else ""
+    return str(row.get("context_id", ""))
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:

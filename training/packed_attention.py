@@ -1,14 +1,16 @@
 """Attention over a pack without computing what its mask forbids.
 
 A dense mask would have every example compared with every other one of the pack. Here a beginning is attended to
-causally, and every branch looks at its beginning and at itself: the same numbers for a fraction of the products.
+causally, and the branches look at it and each at itself: the same numbers for a fraction of the products.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from training.packing import Pack
 
@@ -19,16 +21,41 @@ NAME = "fourfold_packed"
 
 
 @dataclass(frozen=True)
-class Layout:
-    """How long each segment of a pack is, in order, and which segment it may look back to (itself: none)."""
+class Family:
+    """A beginning and the branches behind it, which lie next to each other: lengths in tokens, `stem` 0 for none.
 
-    lengths: tuple[int, ...]
-    parents: tuple[int, ...]
+    `mask`: bool (branch tokens, stem + branch tokens), where a branch token may look.
+    """
+
+    stem: int
+    branches: tuple[int, ...]
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of all of it."""
+        return self.stem + sum(self.branches)
+
+    @cached_property
+    def mask(self) -> NDArray[np.bool_]:
+        """All of the beginning, and the own branch up to the token itself."""
+        branch = np.repeat(np.arange(len(self.branches)), self.branches)
+        own = np.tril(branch[:, None] == branch[None, :])
+        return np.concatenate((np.ones((len(branch), self.stem), dtype=bool), own), axis=1)
 
 
-def layout_of(pack: Pack) -> Layout:
-    """The layout of a pack; its segments lie one behind the other."""
-    return Layout(tuple(np.bincount(pack.segments).tolist()), tuple(pack.parents.tolist()))
+def layout_of(pack: Pack) -> tuple[Family, ...]:
+    """The families of a pack in order; a segment without relatives is a family of one branch and no stem."""
+    lengths, parents = np.bincount(pack.segments).tolist(), pack.parents.tolist()
+    stems = set(parent for place, parent in enumerate(parents) if parent != place)
+    found: list[Family] = []
+    for place, parent in enumerate(parents):
+        if place in stems:
+            found.append(Family(lengths[place], ()))
+        elif parent == place:
+            found.append(Family(0, (lengths[place],)))
+        else:
+            found[-1] = Family(found[-1].stem, (*found[-1].branches, lengths[place]))
+    return tuple(found)
 
 
 def register() -> None:
@@ -53,31 +80,30 @@ def packed_attention(
     """
     import torch
 
-    layout: Layout = options.get("layout") or Layout((query.shape[2],), (0,))
+    families: tuple[Family, ...] = options.get("layout") or (Family(0, (query.shape[2],)),)
     shared = query.shape[1] // key.shape[1]
-    parts = [
-        torch.split(tensor, list(layout.lengths), dim=2)
-        for tensor in (query, key.repeat_interleave(shared, dim=1), value.repeat_interleave(shared, dim=1))
-    ]
-    attended = [_segment(parts, place, parent, scaling) for place, parent in enumerate(layout.parents)]
-    return torch.cat(attended, dim=2).transpose(1, 2), None
+    sizes = [family.tokens for family in families]
+    parts = zip(
+        families,
+        query.split(sizes, dim=2),
+        key.repeat_interleave(shared, dim=1).split(sizes, dim=2),
+        value.repeat_interleave(shared, dim=1).split(sizes, dim=2),
+        strict=True,
+    )
+    return torch.cat([out for part in parts for out in _attended(*part, scaling)], dim=2).transpose(1, 2), None
 
 
-def _segment(parts: "Sequence[Sequence[torch.Tensor]]", place: int, parent: int, scaling: float) -> "torch.Tensor":
+def _attended(
+    family: Family, query: "torch.Tensor", key: "torch.Tensor", value: "torch.Tensor", scaling: float
+) -> "Iterator[torch.Tensor]":
+    """The stem by itself, then all its branches at once: a copy of the stem's keys for each would fill the memory."""
     import torch
 
-    queries, keys, values = parts
     attend = torch.nn.functional.scaled_dot_product_attention
-    query = queries[place]
-    if parent == place:
-        return attend(query, keys[place], values[place], is_causal=True, scale=scaling)
-    own, stem = query.shape[2], keys[parent].shape[2]
-    # All of the beginning, and the branch itself up to each token.
-    mask = torch.ones(own, stem + own, dtype=torch.bool, device=query.device).tril(stem)
-    return attend(
-        query,
-        torch.cat((keys[parent], keys[place]), dim=2),
-        torch.cat((values[parent], values[place]), dim=2),
-        attn_mask=mask,
-        scale=scaling,
-    )
+    if len(family.branches) == 1 and not family.stem:
+        yield attend(query, key, value, is_causal=True, scale=scaling)
+        return
+    stem = family.stem
+    yield attend(query[:, :, :stem], key[:, :, :stem], value[:, :, :stem], is_causal=True, scale=scaling)
+    mask = torch.from_numpy(family.mask).to(query.device)
+    yield attend(query[:, :, stem:], key, value, attn_mask=mask, scale=scaling)
