@@ -43,8 +43,13 @@ class Settings(BaseSettings):
 
     top_k: int = Field(5, ge=1, le=100, description="passages put before the model")
     candidates: int = Field(50, ge=1, le=1000, description="passages that each leg of the search brings")
+    index_memory: Literal["auto", "full", "compact"] = Field(
+        "auto", description="vectors of the search in memory: whole, as 8-bit codes, or by the size of the collection"
+    )
     chunk_tokens: int = Field(190, ge=32, le=4096, description="longest passage in the encoder's tokens")
     chunk_overlap: int = Field(24, ge=0, le=1024, description="tokens shared by neighbouring passages")
+
+    index_url: str = Field("", repr=False, description="server that keeps moved indexes, postgresql://…; empty: none")
 
     active_tools: tuple[str, ...] = Field((), description="tools that may be called; empty: all that are known")
     community_tools: tuple[str, ...] = Field((), description="LangChain tools by import path, `package.module:name`")
