@@ -12,6 +12,7 @@ FourfoldError
 │   ├── CollectionNotFoundError
 │   ├── CollectionLockedError   another process is writing; the message names it
 │   ├── CollectionDamagedError  a file fails its checksum and cannot be rebuilt
+│   ├── BackendError            the server that keeps a collection's index does not answer or refuses
 │   └── EncoderMismatchError    the collection was made with another encoder or splitter
 ├── DocumentError           one file cannot be read; the batch goes on
 │   ├── DocumentEncryptedError
@@ -84,6 +85,10 @@ class CollectionLockedError(CollectionError):
 
 class CollectionDamagedError(CollectionError):
     """A file of the collection fails its checksum and cannot be rebuilt."""
+
+
+class BackendError(CollectionError):
+    """A server that keeps search indexes does not answer, or holds something else than it should."""
 
 
 class EncoderMismatchError(CollectionError):

@@ -6,6 +6,7 @@ the sentence; one that does not, misses it half of the time.
 
 import random
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from core.language import Language, language_of, sentence_spans
 from core.types import Chunk
@@ -14,6 +15,9 @@ from retrieval.lexical_index import LexicalQuery, parse_query
 from retrieval.protocol import Embedder, Vectors
 from retrieval.store import CollectionStore
 from retrieval.view import CollectionView
+
+if TYPE_CHECKING:
+    from retrieval.backends.contract import RemoteCollection
 
 ForeignVectors = dict[str, Vectors]
 # The number rises when the signals change their meaning: what was measured of the old ones does not fit the new.
@@ -32,7 +36,9 @@ def load_calibration(store: CollectionStore) -> Calibration:
     return Calibration() if text is None else Calibration.from_json(text)
 
 
-def refresh_calibration(store: CollectionStore, embedder: Embedder, foreign: ForeignVectors) -> None:
+def refresh_calibration(
+    store: CollectionStore, embedder: Embedder, foreign: ForeignVectors, remote: "RemoteCollection | None" = None
+) -> None:
     """Probe the collection where it is new or has grown much; `store` must be open for writing.
 
     `foreign` keeps the vectors of the foreign questions from one call to the next.
@@ -40,7 +46,7 @@ def refresh_calibration(store: CollectionStore, embedder: Embedder, foreign: For
     known = load_calibration(store).vectors
     vectors = store.counts()["vectors"]
     if vectors and not known <= vectors < max(1, known) * _GROWTH:
-        store.set_meta(META_KEY, calibrate(CollectionView(store), embedder, foreign).as_json())
+        store.set_meta(META_KEY, calibrate(CollectionView(store, remote), embedder, foreign).as_json())
 
 
 def calibrate(view: CollectionView, embedder: Embedder, foreign: ForeignVectors) -> Calibration:
@@ -94,7 +100,7 @@ def _trust(view: CollectionView, embedder: Embedder, probes: Sequence[tuple[int,
     vectors = embedder.embed_documents([sentence for _, sentence in probes])
     total = 0.0
     for (number, _), vector in zip(probes, vectors, strict=True):
-        found = [hit.number for hit in view.dense.search(vector, 10, view.alive(), is_filtered=False)]
+        found = [hit.number for hit in view.dense.search(vector, 10, view.alive())]
         total += 1.0 / (found.index(number) + 1) if number in found else 0.0
     return min(1.0, max(0.0, (total / len(probes) - _NO_TRUST) / (_FULL_TRUST - _NO_TRUST)))
 
@@ -104,7 +110,7 @@ def _background(view: CollectionView, language: str, vectors: Vectors) -> Backgr
     measured = []
     for question, vector in zip(questions, vectors, strict=True):
         query = parse_query(question)
-        dense = view.dense.search(vector, 1, alive, is_filtered=False)
+        dense = view.dense.search(vector, 1, alive)
         lexical = view.lexical.search(query, 1, alive)
         tops = (dense[0].score if dense else 0.0, lexical[0].score if lexical else 0.0)
         measured.append(signals(view, query, vector, tops, 1.0))

@@ -1,23 +1,30 @@
 """The collections in the data folder: listing, making, deleting, opening for reading and writing, searching."""
 
+import logging
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from core.config import Settings
+from core.errors import BackendError
 from retrieval.calibration import ForeignVectors, refresh_calibration
 from retrieval.indexing import refresh_indexes
 from retrieval.protocol import Embedder, Searcher
 from retrieval.schema import FILE_NAME
 from retrieval.store import CollectionStore
+from retrieval.view import CollectionView
 
 if TYPE_CHECKING:
+    from retrieval.backends.contract import Backend, RemoteCollection
     from retrieval.retriever import HybridSearcher
 
 
 # Beyond this many vectors the float graph would want more than 1.8 KB of memory for each.
 COMPACT_ABOVE = 500_000
+# Where a collection remembers the server that its index was moved to.
+INDEX_SERVER = "index_server"
+_log = logging.getLogger(__name__)
 
 
 class Library:
@@ -28,6 +35,7 @@ class Library:
         self.embedder = embedder
         self._searcher: HybridSearcher | None = None
         self._foreign: ForeignVectors = {}
+        self._backend: Backend | None = None
 
     def names(self) -> list[str]:
         """The names of all collections, sorted."""
@@ -70,12 +78,45 @@ class Library:
 
     def refresh(self, store: CollectionStore) -> None:
         """Bring the indexes and the calibration of a collection open for writing up to date; cheap where they are."""
-        refresh_indexes(store, compact=store.counts()["vectors"] > COMPACT_ABOVE)
-        refresh_calibration(store, self.embedder, self._foreign)
+        remote = self.remote(store)
+        if remote is None:
+            refresh_indexes(store, compact=self.is_compact(store.counts()["vectors"]))
+            refresh_calibration(store, self.embedder, self._foreign)
+            return
+        from retrieval.backends.follow import follow
+
+        try:
+            follow(store, remote)
+            refresh_calibration(store, self.embedder, self._foreign, remote)
+        except BackendError as error:
+            # What was committed is safe, and is sent when the server answers again.
+            _log.warning("%s", error)
+
+    def is_compact(self, vectors: int) -> bool:
+        """Whether so many vectors are kept in memory as codes, by the setting `index_memory`."""
+        wanted = self.settings.index_memory
+        return vectors > COMPACT_ABOVE if wanted == "auto" else wanted == "compact"
 
     def reader(self, name: str) -> CollectionStore:
         """Open a collection for reading; the caller closes it. Raises CollectionNotFoundError."""
         return CollectionStore(self.settings.paths.collection(name), name=name)
+
+    def view(self, name: str) -> CollectionView:
+        """What a search reads of a collection, here or on its server; the caller closes its `store`."""
+        store = self.reader(name)
+        return CollectionView(store, self.remote(store))
+
+    def remote(self, store: CollectionStore) -> "RemoteCollection | None":
+        """The server's copy of a collection that was moved to the server of the setting `index_url`, else None."""
+        server = store.meta(INDEX_SERVER)
+        if not server or not self.settings.index_url:
+            return None
+        from retrieval.backends.follow import key_of
+        from retrieval.backends.opening import open_backend
+
+        if self._backend is None:
+            self._backend = open_backend(self.settings.index_url)
+        return self._backend.open(key_of(store)) if self._backend.name == server else None
 
     def searcher(self) -> Searcher:
         """The search over these collections; one object for all threads."""

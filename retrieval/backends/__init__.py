@@ -1,1 +1,1 @@
-"""Stores and indexes that live on a server of their own."""
+"""Search indexes on a server, for a collection that has outgrown one machine. SQLite stays the truth."""

@@ -1,0 +1,104 @@
+"""The two legs of the search where a server keeps the index: its copy, then what SQLite holds beyond its watermark."""
+
+from collections.abc import Collection, Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.backends.contract import RemoteCollection
+from retrieval.exact_index import exact_search
+from retrieval.legs import DenseHit
+from retrieval.lexical_index import FIELD_WEIGHTS, LexicalHit, LexicalQuery
+from retrieval.lexical_tail import LexicalTail, highest_part
+from retrieval.protocol import Vectors
+from retrieval.store import CollectionStore
+
+# Removed chunks stand in the copy until it follows: a few more are asked for than are wanted.
+_SPARE = 20
+_SAMPLE = 256
+
+
+class RemoteDenseLeg:
+    """Vectors on a server, then those put since, compared one by one. As `retrieval.legs.DenseLeg`."""
+
+    def __init__(self, store: CollectionStore, remote: RemoteCollection) -> None:
+        self._store = store
+        self._remote = remote
+        self._seen = remote.watermark().vectors
+        self.generation = str(self._seen)
+        self._numbers = np.zeros(0, np.int64)
+        self._vectors: Vectors = np.zeros((0, 0), np.float32)
+        self._sample: Vectors | None = None
+
+    def without_vector(self, numbers: Iterable[int]) -> set[int]:
+        """Those of the chunks that were not embedded yet."""
+        wanted = list(numbers)
+        return set(wanted) - set(self._store.vectors(wanted))
+
+    def refresh(self, store: CollectionStore) -> None:
+        """Read the vectors that were put since."""
+        for keys, vectors in store.iter_vectors(self._seen):
+            self._seen = int(keys[-1, 0])
+            self._numbers = np.concatenate([self._numbers, keys[:, 1]])
+            self._vectors = np.concatenate([self._vectors.reshape(-1, vectors.shape[1]), vectors])
+
+    def search(
+        self, vector: Vectors, top_k: int, alive: NDArray[np.bool_], documents: Collection[int] | None = None
+    ) -> list[DenseHit]:
+        """The best `top_k` chunks that live, best first; in `documents` only, where they are given."""
+        found = self._remote.search_vectors(vector, top_k + _SPARE, documents)
+        scores = {hit.number: hit.score for hit in found if alive[hit.number]}
+        if len(self._numbers):
+            rows, tail = exact_search(self._vectors, vector[None], top_k, alive[self._numbers])
+            scores.update(zip(self._numbers[rows[0]].tolist(), tail[0].tolist(), strict=True))
+        hits = [DenseHit(number, score) for number, score in scores.items()]
+        return sorted(hits, key=lambda hit: (-hit.score, hit.number))[:top_k]
+
+    def background(self, vector: Vectors) -> float:
+        """What any passage gets for this question: the mean score of a fixed sample, its best one left out."""
+        if self._sample is None:
+            self._sample = self._remote.sample(_SAMPLE)
+        vectors = self._sample if len(self._sample) else self._vectors
+        scores = np.sort(vectors @ vector)[:-1] if len(vectors) else np.zeros(0)
+        return float(np.mean(scores)) if len(scores) else 0.0
+
+
+class RemoteLexicalLeg:
+    """Keywords on a server, then the chunks put since, in plain Python. As `retrieval.legs.LexicalLeg`."""
+
+    def __init__(self, remote: RemoteCollection) -> None:
+        self._remote = remote
+        self._seen = remote.watermark().chunks
+        self.generation = str(self._seen)
+        # How often a word stands in the copy, asked once: a question's few words come back with the next ones.
+        self._known: dict[tuple[str, str], int] = {}
+        rows = remote.counts()["chunks"]
+        self._tail = LexicalTail(rows, remote.field_lengths(), lambda field, term: self._known.get((field, term), 0))
+
+    def refresh(self, store: CollectionStore, document_of: NDArray[np.int64], removed: Collection[int]) -> None:
+        """Read the chunks that were put since; `document_of` has each chunk's document, `removed` are numbers."""
+        for number in removed:
+            self._tail.remove(number)
+        for number, chunk in store.iter_chunks(self._seen):
+            self._tail.add(number, int(document_of[number]), chunk)
+            self._seen = number
+
+    def search(
+        self, query: LexicalQuery, top_k: int, alive: NDArray[np.bool_], documents: set[int] | None = None
+    ) -> list[LexicalHit]:
+        """The best `top_k` chunks, best first, in `documents` only where they are given."""
+        self._learn(query)
+        hits = self._tail.search(query, top_k, documents)
+        hits += self._remote.search_words(query, top_k + _SPARE, documents)
+        living = [hit for hit in hits if alive[hit.number]]
+        return sorted(living, key=lambda hit: (-hit.score, hit.number))[:top_k]
+
+    def ceiling(self, query: LexicalQuery) -> float:
+        """What a chunk would score that is full of every word of the question."""
+        self._learn(query)
+        return sum(count * self._tail.idf("body", term) * highest_part() for term, count in query.words.items())
+
+    def _learn(self, query: LexicalQuery) -> None:
+        asked = {(field, term) for field in FIELD_WEIGHTS for term in query.by_field[field]} - self._known.keys()
+        if asked:
+            self._known.update(dict.fromkeys(asked, 0) | self._remote.frequencies(asked))

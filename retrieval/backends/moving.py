@@ -1,0 +1,62 @@
+"""Moving a collection's search index to a server, and back. SQLite stays where it is, and stays the truth."""
+
+from dataclasses import dataclass
+
+from core.errors import BackendError
+from core.language import Bilingual
+from retrieval.backends.contract import Backend
+from retrieval.backends.follow import Progress, follow, key_of, overlap
+from retrieval.indexing import refresh_indexes
+from retrieval.library import COMPACT_ABOVE, INDEX_SERVER, Library
+
+# Of the ten nearest by the exact comparison, how many the copy has to find before it is searched.
+LEAST_OVERLAP = 0.95
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What was moved and how it was verified: `overlap` of sampled ten nearest with the exact ones, 0..1."""
+
+    server: str
+    chunks: int
+    vectors: int
+    overlap: float
+
+
+def move_to(library: Library, name: str, backend: Backend, progress: Progress = lambda done, all_: None) -> Moved:
+    """Copy the index of a collection to a server, verify it, then let searches go there.
+
+    Interrupted, it goes on where it was when it is called again; until it is verified, searches stay here. Raises
+    BackendError where the server fails or its copy does not find what SQLite holds.
+    """
+    with library.writer(name) as store:
+        remote = backend.open(key_of(store))
+        follow(store, remote, progress)
+        counts, found = remote.counts(), store.counts()
+        expected = {"chunks": found["chunks"], "vectors": found["vectors"]}
+        share = overlap(store, remote)
+        if counts != expected or share < LEAST_OVERLAP:
+            raise BackendError(_describe_difference(name, backend.name, f"{counts}, {share:.3f}", f"{expected}"))
+        store.set_meta(INDEX_SERVER, backend.name)
+    return Moved(backend.name, counts["chunks"], counts["vectors"], share)
+
+
+def move_back(library: Library, name: str, backend: Backend | None) -> Moved:
+    """Search a collection on this machine again; its copy is dropped where `backend` is given."""
+    with library.writer(name) as store:
+        server = store.meta(INDEX_SERVER) or ""
+        store.set_meta(INDEX_SERVER, "")
+        counts = store.counts()
+        refresh_indexes(store, compact=counts["vectors"] > COMPACT_ABOVE, force=True)
+        if backend is not None:
+            backend.open(key_of(store)).drop()
+    return Moved(server, counts["chunks"], counts["vectors"], 1.0)
+
+
+def _describe_difference(name: str, server: str, counted: str, expected: str) -> Bilingual:
+    return Bilingual(
+        en=f"The copy of {name!r} on {server} is not what SQLite holds ({counted} in place of {expected}, "
+        f"overlap {LEAST_OVERLAP}). It is not used. Move it again; where that repeats, drop it first.",
+        zh=f"{server} 上“{name}”的副本与 SQLite 不一致（{counted}，应为 {expected}，"
+        f"重合度 {LEAST_OVERLAP}），不予使用。请重新迁移；若仍如此，请先删除该副本。",
+    )
