@@ -74,7 +74,7 @@ def run(options: argparse.Namespace, settings: Settings) -> dict[str, Any]:
         if options.way == "free":
             propose = _free(engine, options.adapter)
         else:
-            propose = CallProposer(engine, open_embedder(settings), options.adapter).propose
+            propose = CallProposer(engine, open_embedder(settings), lambda: options.adapter).propose
         verdicts = [judge(case, propose) for case in cases]
         model = engine.info.name
     if options.wrong:
@@ -173,6 +173,7 @@ def _said(question: str) -> str:
 
 
 def _is_valid(call: ToolCall, functions: Sequence[Mapping[str, Any]]) -> bool:
+    """Judged here on its own, not by the rule with which the product throws calls away."""
     function = next((function_of(item) for item in functions if item["name"] == call.name), None)
     if function is None:
         return False

@@ -1,5 +1,6 @@
 """Function descriptions as they come (OpenAI's JSON Schema, or Python and Java type names) made into one form."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,7 +28,11 @@ def function_of(tool: JsonSchema) -> dict[str, Any]:
 
 
 def json_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The same schema with JSON's type names; unknown names and `any` become no restriction."""
+    """The same schema with JSON's type names; what cannot be kept becomes no restriction.
+
+    That is: unknown names of types and `any`, a pattern that is no regular expression, a required argument that is not
+    described.
+    """
     known = dict(schema)
     kind = known.get("type")
     names = [kind] if isinstance(kind, str) else list(kind or ())
@@ -38,6 +43,26 @@ def json_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(known.get("properties"), Mapping):
         known["properties"] = {name: json_schema(value) for name, value in known["properties"].items()}
         known.setdefault("type", "object")
+        asked = known.get("required")
+        known["required"] = [name for name in asked if name in known["properties"]] if isinstance(asked, list) else []
+    if "pattern" in known and not _is_pattern(known["pattern"]):
+        known.pop("pattern")
     if isinstance(known.get("items"), Mapping):
         known["items"] = json_schema(known["items"])
     return known
+
+
+def accepts(schema: Mapping[str, Any], value: Any) -> bool:
+    """Whether a value is valid under a schema that `json_schema` has made; an argument it does not name is refused."""
+    import jsonschema
+
+    closed = {**schema, "additionalProperties": False} if "properties" in schema else schema
+    return bool(jsonschema.Draft202012Validator(closed).is_valid(value))
+
+
+def _is_pattern(text: Any) -> bool:
+    try:
+        re.compile(text)
+    except (re.error, TypeError):
+        return False
+    return True

@@ -25,8 +25,11 @@ _GOAL = ("to", "end", "destination", "target", "arrival", "dest")
 _PLACE = ("location", "city", "state", "country", "region", "place", "area", "jurisdiction", "county", "province")
 _TIME = ("date", "day", "month", "year", "time", "period")
 _DIGITS_WELCOME = re.compile(
-    r"date|year|time|number|\bid\b|code|phone|zip|version|address|expression|function", re.IGNORECASE
+    r"date|year|time|number|\bids?\b|identif|code|phone|zip|version|address|expression|function|formula|count|amount"
+    r"|size|range|password|value|score|level|quantity|price",
+    re.IGNORECASE,
 )
+_POSSESSIVE = re.compile(r"['’]s?$")
 _MONTHS = r"Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
 _DATE = re.compile(
     rf"\b(?:{_MONTHS})[a-z]*\.? \d|\b\d{{4}}[-/.]\d|\b\d{{1,2}}(?:st|nd|rd|th)? (?:{_MONTHS})", re.IGNORECASE
@@ -46,15 +49,20 @@ def runs_of(phrase: str) -> Iterable[str]:
     for first in range(len(words)):
         for last in range(first + 1, min(len(words), first + LONGEST) + 1):
             if _is_whole(words, first, last):
-                yield " ".join(words[first:last]).strip(".")
+                yield _POSSESSIVE.sub("", " ".join(words[first:last]).strip("."))
+    if len(words) > LONGEST:
+        yield phrase.strip(".")
 
 
 def fitting(values: Iterable[str], name: str, schema: Mapping[str, Any], text: str) -> list[str]:
     """Those of `values` that the wording points to for this argument; all where it points nowhere."""
     every = list(dict.fromkeys(values))
-    if not _DIGITS_WELCOME.search(f"{name} {schema.get('description', '')}"):
+    if not _DIGITS_WELCOME.search(f"{' '.join(words_of(name))} {schema.get('description', '')}"):
         every = [value for value in every if re.search(r"[^\W\d]", value)] or every
     pointed = _after(every, _cue(name), text)
+    if not any(word in _TIME for word in words_of(name)):
+        # A place or a thing: `to 5 pm` and `need to book` point nowhere.
+        pointed = [value for value in pointed if not (value[:1].isdigit() or value[:1].islower())]
     return pointed or every
 
 
@@ -109,6 +117,8 @@ def _inside_name(words: list[str], border: int) -> bool:
     if not 0 < border < len(words):
         return False
     left, right = words[border - 1], words[border]
+    if _POSSESSIVE.search(left):
+        return False
     if right in _SMALL_LINK and border + 1 < len(words):
         right = words[border + 1] if _CAPITAL.fullmatch(left) else right
     if left in _SMALL_LINK and border > 1:

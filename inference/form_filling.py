@@ -3,20 +3,21 @@
 Writing a whole call in one go asks a model of a hundred million parameters for what it cannot do: keep a schema in
 mind. Asked for one value under its description, it copies the right words of the question more often than not. Each
 value is constrained to its type and to what the question or the schema offers, so the call is valid by construction.
-Which function fits, and whether one does at all, is decided outside it.
 """
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from core.types import SamplingSettings
 from inference.call_schema import function_of
+from inference.form_layout import FITS, FITS_NOT, LEFT_OUT, argument_line, fit_line, form_opening
 from inference.grounding import Grounding
 from inference.protocol import ChatEngine, GeneratedText, GenerationRequest, JsonSchema
 from inference.value_grammar import ValueGrammar
 
-LONGEST_VALUE = 96
+LONGEST_VALUE = 160
 FIRST_FREE_MODEL = 1_000_000_000
 
 
@@ -25,72 +26,73 @@ def is_small(engine: ChatEngine) -> bool:
     return 0 < engine.info.n_parameters < FIRST_FREE_MODEL
 
 
-def fill_arguments(
-    engine: ChatEngine,
-    question: str,
-    tool: JsonSchema,
-    grounding: Grounding | None = None,
-    adapter: str = "",
-    is_cancelled: Callable[[], bool] = lambda: False,
-) -> tuple[dict[str, Any], Grounding]:
-    """Fill in the form of one function, argument by argument, each value copied from the question where it can be.
+@dataclass(frozen=True)
+class FormFiller:
+    """Fills in forms with one engine. `adapter` names one that was trained on `inference.form_layout`, if there is any.
 
-    Optional arguments are asked for only where the question speaks of them. Returns the arguments, which have the
-    types of the schema, and what of the question they leave over. The prompt grows only at its end: the model's
-    work on it is reused.
+    With it the model itself decides whether a form fits and which optional arguments stay empty; without it, optional
+    arguments are asked for where the question speaks of them.
     """
-    function = function_of(tool)
-    grounding = grounding or Grounding(question)
-    form = f"Read the request and fill in the form.\n\nRequest: {question}\n\nForm: {function['description']}\n"
-    arguments: dict[str, Any] = {}
-    for name, schema in _asked(function["parameters"], grounding):
-        required = name in function["parameters"].get("required", ())
-        if not required and schema.get("type") in ("integer", "number") and not grounding.has_new_numbers:
-            continue
-        form += f"{name} ({schema.get('description', '')}): "
-        written = _value(engine, form, (name, schema), grounding, adapter, is_cancelled)
-        if written is None:
-            return arguments, grounding
-        arguments[name] = json.loads(written)
-        grounding = grounding.without(arguments[name])
-        form += written + "\n"
-    return arguments, grounding
+
+    engine: ChatEngine
+    adapter: str = ""
+    is_cancelled: Callable[[], bool] = lambda: False
+
+    def fit(self, question: str, tool: JsonSchema) -> float:
+        """How much likelier the adapter finds that the function fits than that it does not, in nats."""
+        opening = form_opening(question, function_of(tool)) + fit_line()
+        yes, no = (sum(self.engine.log_probabilities(opening, word, self.adapter)) for word in (FITS, FITS_NOT))
+        return yes - no
+
+    def fill(
+        self, question: str, tool: JsonSchema, grounding: Grounding | None = None
+    ) -> tuple[dict[str, Any], Grounding]:
+        """Fill in the form of one function, argument by argument, each value copied from the question where it can be.
+
+        Returns the arguments, which have the types of the schema, and what of the question they leave over. The prompt
+        grows only at its end: the model's work on it is reused.
+        """
+        function = function_of(tool)
+        grounding = grounding or Grounding(question)
+        required = function["parameters"].get("required", ())
+        form = form_opening(question, function) + (fit_line() + FITS if self.adapter else "")
+        arguments: dict[str, Any] = {}
+        for name, schema in self._asked(function["parameters"], grounding):
+            is_optional = name not in required
+            if is_optional and schema.get("type") in ("integer", "number") and not grounding.has_new_numbers:
+                continue
+            grammar = ValueGrammar(grounding).line_of(name, schema, self.adapter != "" and is_optional)
+            form += argument_line(name, schema)
+            written = self._line(form, grammar)
+            form += written
+            if written == LEFT_OUT:
+                continue
+            if not _is_json(written):
+                break  # It was stopped, or ran out of length in the middle.
+            arguments[name] = json.loads(written)
+            grounding = grounding.without(arguments[name])
+        return arguments, grounding
+
+    def _asked(self, parameters: Mapping[str, Any], grounding: Grounding) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        properties: Mapping[str, Mapping[str, Any]] = parameters.get("properties", {})
+        required = [name for name in parameters.get("required", ()) if name in properties]
+        for name in required:
+            yield name, properties[name]
+        for name, schema in properties.items():
+            if name not in required and (self.adapter or grounding.speaks_of(name, schema)):
+                yield name, schema
+
+    def _line(self, form: str, grammar: str) -> str:
+        request = GenerationRequest(
+            prompt=form, grammar=grammar, sampling=SamplingSettings(max_tokens=LONGEST_VALUE), adapter=self.adapter
+        )
+        events = self.engine.generate(request, self.is_cancelled)
+        return "".join(event.text for event in events if isinstance(event, GeneratedText))
 
 
-def _asked(parameters: Mapping[str, Any], grounding: Grounding) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    properties: Mapping[str, Mapping[str, Any]] = parameters.get("properties", {})
-    required = [name for name in parameters.get("required", ()) if name in properties]
-    for name in required:
-        yield name, properties[name]
-    for name, schema in properties.items():
-        if name not in required and grounding.speaks_of(name, schema):
-            yield name, schema
-
-
-def _value(
-    engine: ChatEngine,
-    form: str,
-    argument: tuple[str, Mapping[str, Any]],
-    grounding: Grounding,
-    adapter: str,
-    is_cancelled: Callable[[], bool],
-) -> str | None:
-    """One value as JSON; None where the model was stopped or ran out of length in the middle of it."""
-    request = GenerationRequest(
-        prompt=form,
-        grammar=ValueGrammar(grounding).value_of(*argument, end="\n"),
-        sampling=SamplingSettings(max_tokens=LONGEST_VALUE),
-        adapter=adapter,
-    )
-    text = "".join(_texts(engine, request, is_cancelled))
+def _is_json(text: str) -> bool:
     try:
         json.loads(text)
     except ValueError:
-        return None
-    return text.strip()
-
-
-def _texts(engine: ChatEngine, request: GenerationRequest, is_cancelled: Callable[[], bool]) -> Iterator[str]:
-    for event in engine.generate(request, is_cancelled):
-        if isinstance(event, GeneratedText):
-            yield event.text
+        return False
+    return True

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from inference.candidates import fitting, number_beside, points_to, runs_of, words_of
+from inference.spelled_dates import dates_in, wants_iso_date
 
 Number = int | float
 
@@ -18,12 +19,17 @@ _NUMBER = re.compile(
     r"(?<![\w.])[-−]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:[eE][+-]?\d{1,2})?(?![\d,]*\d{3},)|\d+(?:\.\d+)?"
 )
 _QUOTED = re.compile(r"['\"‘“「《]([^'\"’”」》\n]{1,40})['\"’”」》]")
-_QUOTATION = re.compile(r"(?<!\w)['\"‘“「《]([^'\"’”」》]{1,200})['\"’”」》](?!\w)")
+_QUOTATION = re.compile(
+    r"\"([^\"]{1,300})\"|(?<!\w)'((?:[^']|(?<=\w)'(?=\w)){1,300})'(?!\w)|[‘“「《]([^’”」》]{1,300})[’”」》]"
+)
 # Commas inside "Las Vegas, Nevada" and "May 12, 2022" do not end a phrase; others do.
 _WHOLE = re.compile(
-    r"[A-Z][\w.]+(?: [A-Z][\w.]+)*, [A-Z][\w.]+(?: [A-Z][\w.]+)*"
+    r"\b\w+://[^\s'\"<>]+[\w/]|[\w.+-]+@[\w-]+\.[\w.]*\w|(?:\w:)?[\w.~-]*[/\\][\w./\\-]*\w|\b\d{1,3}(?:\.\d{1,3}){3}\b"
+    r"|\b\d{1,2}:\d{2}(?::\d{2})?(?:\s?[aApP]\.?[mM]\b)?|\b\d{1,2}\s?[aApP]\.?[mM]\b|(?:[A-Z]\.)+(?: [A-Z][\w.]+)+"
+    r"|[A-Z][\w.]+(?: [A-Z][\w.]+)*, [A-Z][\w.]+(?: [A-Z][\w.]+)*"
     r"|\b[A-Z][a-z]{2,8} \d{1,2}(?:st|nd|rd|th)?,? \d{4}"
-    r"|\b\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\b|\b\d{1,2}:\d{2}(?:\s?[ap]\.?m\.?)?"
+    r"|\b\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\b"
+    r"|(?<![\w.])[\w.]*[(\d][\w.()]*(?:\s?[-+*/^]\s?[\w.()]+)+"
 )
 _BORDER = re.compile(r"[,;:!?，。；：！？、\"“”‘’「」《》()\[\]{}\\\x00-\x1f]+|(?<!\w)'|'(?!\w)|\.(?=\s|$)")
 _SIMPLE = re.compile(r"-?\d+(?:\.\d+)?")
@@ -101,7 +107,7 @@ class Grounding:
     @cached_property
     def wholes(self) -> tuple[str, ...]:
         """What belongs together across punctuation: quotations, places, dates, times of day."""
-        found = [match[1] for match in _QUOTATION.finditer(self.text)]
+        found = [next(filter(None, match.groups())) for match in _QUOTATION.finditer(self.text)]
         found += [match[0] for match in _WHOLE.finditer(self.text)]
         plain = (re.sub(r"[\"\\\x00-\x1f]", " ", value).strip() for value in found)
         return tuple(dict.fromkeys(value for value in plain if value and value not in self.taken))
@@ -111,14 +117,16 @@ class Grounding:
         free = self.numbers
         beside = [_whole(_plain(digits)) for digits in number_beside(name, self.text, _SIMPLE.pattern)]
         free = tuple(number for number in free if number in beside) or free
-        is_fraction = schema.get("type") == "number" and "percent" not in str(schema.get("description", "")).lower()
         shares = [_whole(round(_plain(match[1]) / 100, 12)) for match in _PERCENT.finditer(self.text)]
         whole = [_whole(_plain(match[1])) for match in _PERCENT.finditer(self.text)]
-        unwanted = whole if is_fraction else shares
+        unwanted = whole if _is_fraction(name, schema) else shares
         return tuple(number for number in free if number not in unwanted) or free
 
     def strings_for(self, name: str, schema: Mapping[str, Any]) -> list[str]:
         """The runs of words that can be the value of one argument."""
+        dates = dates_in(self.text) if wants_iso_date(schema) else []
+        if dates:
+            return [date for date in dates if date not in self.taken] or dates
         runs = (run for phrase in self.phrases for run in runs_of(phrase))
         return fitting((*self.wholes, *runs), name, schema, self.text)
 
@@ -139,6 +147,12 @@ def named_values(schema: Mapping[str, Any]) -> tuple[str, ...]:
     if isinstance(default, str) and default:
         values.append(default)
     return tuple(dict.fromkeys(value.strip() for value in values if value.strip() and "\\" not in value))
+
+
+def _is_fraction(name: str, schema: Mapping[str, Any]) -> bool:
+    """Whether 5 % is wanted as 0.05: where the argument is a rate and nothing speaks of percent or of a discount."""
+    told = f"{name} {schema.get('description', '')}".lower()
+    return schema.get("type") == "number" and not re.search(r"percent|discount|%", told)
 
 
 def _whole(number: float) -> Number:

@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.language import han_share
+from inference.call_schema import accepts
 from inference.candidates import is_denied, spoken_values
+from inference.form_layout import LEFT_OUT
 from inference.grounding import Grounding, Number, named_values
 
 MOST_ITEMS = 8
@@ -22,13 +24,15 @@ class ValueGrammar:
         self._grounding = grounding
         self._rules: dict[str, str] = {}
 
-    def value_of(self, name: str, schema: Mapping[str, Any], end: str = "") -> str:
-        """The grammar of the value of the argument `name`, followed by `end`."""
-        value = self._value(name, schema, DEEPEST)
-        return self._text(f"{value} {_literal(end)}" if end else value)
+    def line_of(self, name: str, schema: Mapping[str, Any], may_stay_empty: bool = False) -> str:
+        """The grammar of one line of a form: a space, the value of the argument `name` or the sign for none, a break.
 
-    def _text(self, start: str) -> str:
-        return "\n".join([f"start: {start}", *(f"{name}: {body}" for name, body in self._rules.items())])
+        The space stands before the value and not at the end of the prompt, where it would be a token of its own.
+        """
+        start = f'" " {self._value(name, schema, DEEPEST)} "\\n"'
+        if may_stay_empty:
+            start = f"{start} | {_literal(LEFT_OUT)}"
+        return "\n".join([f"start: {start}", *(f"{rule}: {body}" for rule, body in self._rules.items())])
 
     def _rule(self, kind: str, body: str) -> str:
         for name, known in self._rules.items():
@@ -69,7 +73,8 @@ class ValueGrammar:
 
     def _value(self, name: str, schema: Mapping[str, Any], depth: int) -> str:
         if "const" in schema or "enum" in schema:
-            return self._named(schema.get("enum", [schema.get("const")]))
+            values = schema.get("enum", [schema.get("const")])
+            return self._named([value for value in values if accepts(schema, value)] or values)
         kind = schema.get("type")
         if depth <= 0 or kind == "string" or kind is None:
             return self._string(name, schema)

@@ -1,4 +1,4 @@
-"""From a question to calls for a small model: the encoder finds the function, the model fills in its form."""
+"""From a question to calls for a small model: the encoder finds the functions, the model fills in their forms."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -6,50 +6,92 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.types import ToolCall
-from inference.call_schema import function_of
-from inference.form_filling import fill_arguments
+from inference.call_schema import accepts, function_of
+from inference.form_filling import FormFiller
 from inference.grounding import Grounding
 from inference.protocol import ChatEngine, JsonSchema
 from retrieval.protocol import Embedder
+from tools.parallel_calls import spread
+from tools.question_parts import parts_of
 
 # Cosine of question and description below which no tool fits (MiniLM); evaluation/DECISIONS.md has the measurement.
 FITTING = 0.40
+# A part of a question names a second function only where it is this near to it.
+PART_FITTING = 0.50
+MOST_CALLS = 8
 
 
 @dataclass(frozen=True)
 class CallProposer:
-    """Proposes a call by form, with a model too small to write one; `embedder` chooses among the functions."""
+    """Proposes calls by form, with a model too small to write them; `embedder` chooses among the functions.
+
+    `adapter` names the one trained on the forms, asked for when a call is proposed; empty where there is none.
+    """
 
     engine: ChatEngine
     embedder: Embedder | None = None
-    adapter: str = ""
+    adapter: Callable[[], str] = lambda: ""
 
     def propose(
         self, question: str, tools: Sequence[JsonSchema], is_cancelled: Callable[[], bool] = lambda: False
     ) -> tuple[ToolCall, ...]:
         """The calls for the question, each valid against its schema; none where no function fits."""
-        function = self.best_function(question, tools) if tools else None
-        return () if function is None else self._fill(question, function, is_cancelled)
+        filler = FormFiller(self.engine, self.adapter(), is_cancelled)
+        calls: list[ToolCall] = []
+        for function, text in self.wanted(question, tools):
+            filled = self._fill(filler, text, function)
+            calls += [] if filled is None else spread(filled, text, function)
+        valid = [call for call in calls if is_valid_call(call, tools)]
+        return tuple(ToolCall(f"call_{at}", call.name, call.arguments) for at, call in enumerate(valid[:MOST_CALLS]))
 
-    def best_function(self, question: str, tools: Sequence[JsonSchema]) -> dict[str, Any] | None:
-        """The function whose description is nearest to the question, None where none is near enough."""
+    def wanted(self, question: str, tools: Sequence[JsonSchema]) -> list[tuple[dict[str, Any], str]]:
+        """The functions that fit, best one first, each with the words of the question that are about it."""
         functions = [function_of(tool) for tool in tools]
-        if self.embedder is None:
-            return functions[0]
-        scores = self.embedder.embed_documents([_spoken(item) for item in functions]) @ self.embedder.embed_query(
-            question
-        )
-        best = int(np.argmax(scores))
-        fits = scores[best] >= FITTING and _can_be_filled(question, functions[best])
-        return functions[best] if fits else None
+        if self.embedder is None or not functions:
+            return [(function, question) for function in functions[:1]]
+        parts = parts_of(question)
+        # float32 (1 + parts, functions): the whole question first.
+        scores = _scores(self.embedder, [question, *parts], functions)
+        chosen = _by_parts(scores[1:], parts) if len(parts) > 1 else {}
+        best = int(np.argmax(scores[0]))
+        if len(chosen) < 2:
+            # One function: what the whole question is about.
+            chosen = {best: question} if scores[0, best] >= FITTING else {}
+        return [(functions[at], text) for at, text in chosen.items() if _can_be_filled(text, functions[at])]
 
-    def _fill(self, question: str, function: dict[str, Any], is_cancelled: Callable[[], bool]) -> tuple[ToolCall, ...]:
-        arguments, _ = fill_arguments(self.engine, question, function, adapter=self.adapter, is_cancelled=is_cancelled)
-        # What was stopped half-way is no call.
+    def _fill(self, filler: FormFiller, question: str, function: dict[str, Any]) -> ToolCall | None:
+        """The call, or None where it was stopped half-way: that is no call."""
+        arguments, _ = filler.fill(question, function)
         is_whole = all(name in arguments for name in function["parameters"].get("required", ()))
-        return (ToolCall("call_0", function["name"], arguments),) if is_whole else ()
+        return ToolCall("", function["name"], arguments) if is_whole else None
+
+
+def _scores(embedder: Embedder, texts: Sequence[str], functions: Sequence[dict[str, Any]]) -> NDArray[np.float32]:
+    described = embedder.embed_documents([_spoken(function) for function in functions])
+    asked = np.stack([embedder.embed_query(text) for text in texts])
+    found: NDArray[np.float32] = asked @ described.T
+    return found
+
+
+def is_valid_call(call: ToolCall, tools: Sequence[JsonSchema]) -> bool:
+    """Whether a call names one of the tools, with arguments that its schema accepts."""
+    functions = {function["name"]: function for function in map(function_of, tools)}
+    return call.name in functions and accepts(functions[call.name]["parameters"], dict(call.arguments))
+
+
+def _by_parts(scores: NDArray[np.float32], parts: Sequence[str]) -> dict[int, str]:
+    """Each part goes to its nearest function where that is near enough, else to the one before it."""
+    found: dict[int, str] = {}
+    last = -1
+    for row, part in zip(scores, parts, strict=True):
+        best = int(np.argmax(row))
+        last = best if row[best] >= PART_FITTING else last
+        if last >= 0:
+            found[last] = f"{found[last]} {part}" if last in found else part
+    return found
 
 
 def _can_be_filled(question: str, function: dict[str, Any]) -> bool:

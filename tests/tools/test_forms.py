@@ -10,7 +10,8 @@ from core.types import ToolCall
 from evaluation.call_rules import calls_are_right
 from inference.call_schema import function_of
 from inference.fakes import FakeEngine
-from inference.form_filling import fill_arguments
+from inference.form_filling import FormFiller
+from inference.form_layout import LEFT_OUT
 from inference.grounding import Grounding
 from inference.value_grammar import ValueGrammar
 
@@ -65,21 +66,30 @@ def test_proper_names_stay_whole_and_from_and_to_point() -> None:
 @pytest.mark.parametrize("question", ["Find 'The \"Alchemist\"' in Paris, 3 copies.", "查找三本书", "", "!?"])
 def test_every_grammar_is_sound(schema: dict[str, object], question: str) -> None:
     for grounding in (None, Grounding(question)):
-        grammar = LLMatcher.grammar_from_lark(ValueGrammar(grounding).value_of("name", schema, end="\n"))
+        grammar = LLMatcher.grammar_from_lark(ValueGrammar(grounding).line_of("name", schema, may_stay_empty=True))
         has_error, messages = LLMatcher.validate_grammar_with_warnings(grammar)
         assert not has_error, messages
 
 
 def test_a_form_asks_for_what_is_required_and_what_the_question_speaks_of() -> None:
-    engine = FakeEngine(["10\n", "5.5\n"])
-    arguments, rest = fill_arguments(engine, "base 10 and height 5.5", AREA)
+    engine = FakeEngine([" 10\n", " 5.5\n"])
+    arguments, rest = FormFiller(engine).fill("base 10 and height 5.5", AREA)
     assert arguments == {"base": 10, "height": 5.5}
-    assert [request.prompt.rsplit("\n", 1)[-1] for request in engine.requests] == ["base (): ", "height (): "]
+    lines = [request.prompt.rsplit("\n", 1)[-1] for request in engine.requests]
+    assert lines == ["base (integer):", "height (number):"]
     assert not rest.has_new_numbers
 
 
 def test_a_broken_value_ends_the_form() -> None:
-    assert fill_arguments(FakeEngine(['"unfinished']), "base 10", AREA)[0] == {}
+    assert FormFiller(FakeEngine([' "unfinished'])).fill("base 10", AREA)[0] == {}
+
+
+def test_an_adapter_is_asked_about_every_optional_argument_and_may_leave_it_out() -> None:
+    engine = FakeEngine([" 10\n", " 5\n", LEFT_OUT])
+    arguments, _ = FormFiller(engine, "tools").fill("base 10 and height 5", AREA)
+    assert arguments == {"base": 10, "height": 5}
+    assert engine.requests[-1].prompt.endswith("\nbase (integer): 10\nheight (number): 5\nunit (string):")
+    assert {request.adapter for request in engine.requests} == {"tools"}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,79 @@
+"""The rows that teach a small model to fill in forms of functions: what `inference.form_filling` asks of it, no more.
+
+Two decisions are learned, in the very layout of the product: whether a form fits the request at all, and what to write
+on each line (a value, or the sign that an optional argument is left out). A value that the product's grammar would not
+let the model write is shown and not learned. Requests stand beside the form wanted and beside forms that do not fit:
+the neighbours that a search brings, and what people asked of assistants without the tool for it.
+"""
+
+import json
+import random
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from core.types import ToolCall
+from inference.call_schema import function_of
+from inference.form_layout import FITS, FITS_NOT, LEFT_OUT, argument_line, fit_line, form_opening
+from inference.grounding import Grounding
+from inference.value_grammar import ValueGrammar
+from training.examples import Example, written_out
+from training.tool_cases import ToolCase, read_tool_cases
+
+SETS = ("seal_tools", "glaive_toolcall_en", "glaive_toolcall_zh", "toolalpaca_eval", "api_bank_dialogues")
+LONGEST_QUESTION = 400
+MOST_MISFITS = 2
+# A form whose learned values are fewer than this share teaches mostly what it cannot copy.
+LEAST_LEARNED = 0.6
+
+
+def tool_examples(folder: Path, seed: int = 42, held_out: bool = False) -> list[Example]:
+    """The rows of the adapter `tools`, from the development files in `folder`; the held-out questions on request."""
+    draw = random.Random(seed)  # noqa: S311 - a reproducible recipe, no secret
+    cases = [case for name in SETS for case in read_tool_cases(folder / f"{name}.dev.jsonl")]
+    wanted = [case for case in cases if case.is_held_out == held_out and len(case.question) <= LONGEST_QUESTION]
+    rows = [example for case in wanted for example in examples_of(case, draw)]
+    draw.shuffle(rows)
+    return rows
+
+
+def examples_of(case: ToolCase, draw: random.Random) -> Iterator[Example]:
+    """The form of each call wanted, and some of the other functions offered, which do not fit."""
+    functions = {function["name"]: function_of(function) for function in case.functions}
+    for call in case.calls:
+        example = filled_form(case.question, functions[call.name], call)
+        if example is not None:
+            yield example
+    misfits = [function for name, function in functions.items() if name not in {call.name for call in case.calls}]
+    for function in draw.sample(misfits, min(len(misfits), MOST_MISFITS)):
+        yield written_out([(form_opening(case.question, function) + fit_line(), False), (FITS_NOT, True)])
+
+
+def filled_form(question: str, function: Mapping[str, Any], call: ToolCall) -> Example | None:
+    """The form as the product would have the model fill it in; None where a required value is missing."""
+    parameters = function["parameters"]
+    properties: Mapping[str, Any] = parameters.get("properties", {})
+    required = [name for name in parameters.get("required", ()) if name in properties]
+    if any(name not in call.arguments for name in required):
+        return None
+    grounding = Grounding(question)
+    pieces: list[tuple[str, bool]] = [(form_opening(question, function) + fit_line(), False), (FITS, True)]
+    for name in (*required, *(name for name in properties if name not in required)):
+        schema, value = properties[name], call.arguments.get(name)
+        if value is None and schema.get("type") in ("integer", "number") and not grounding.has_new_numbers:
+            continue
+        written = LEFT_OUT if value is None else f" {json.dumps(value, ensure_ascii=False)}\n"
+        grammar = ValueGrammar(grounding).line_of(name, schema, name not in required)
+        pieces += [(argument_line(name, schema), False), (written, _can_be_written(grammar, written))]
+        grounding = grounding.without(value)
+    learned = [trained for _, trained in pieces[3::2]]
+    return written_out(pieces) if sum(learned) >= LEAST_LEARNED * len(learned) else None
+
+
+def _can_be_written(grammar: str, line: str) -> bool:
+    from llguidance import LLMatcher, LLTokenizer
+
+    tokenizer = LLTokenizer("byte")
+    matcher = LLMatcher(tokenizer, LLMatcher.grammar_from_lark(grammar))
+    tokens = tokenizer.tokenize_str(line)
+    return not matcher.is_error() and bool(matcher.try_consume_tokens(tokens) == len(tokens))
