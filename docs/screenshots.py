@@ -6,12 +6,15 @@ Needs Chromium (CHROMIUM names it where it is not found) and the package playwri
 """
 
 import argparse
+import io
+import itertools
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from app.wording import Wording
@@ -27,13 +30,20 @@ LOCALES: dict[Language, str] = {"en": "en-US", "zh": "zh-CN"}
 class Look:
     """How a picture is taken; `suffix` goes into the file's name."""
 
-    suffix: str = ""
-    width: int = 1400
-    height: int = 900
+    suffix: str
+    width: int
+    height: int
     dark: bool = False
 
 
-LOOKS = (Look(), Look(".dark", dark=True), Look(".phone", 400, 860))
+LOOKS = {
+    "light": Look("", 1400, 900),
+    "dark": Look(".dark", 1400, 900, dark=True),
+    "phone": Look(".phone", 400, 860),
+    "phone-dark": Look(".phone.dark", 400, 860, dark=True),
+}
+# Colours of a picture in the documentation: fewer than these show, and the file is a quarter of the size.
+COLOURS = 128
 
 
 @dataclass(frozen=True)
@@ -102,6 +112,13 @@ def compare(page: Page, words: Wording) -> None:
     expect(page.get_by_text(words("compare.read", tokens="").strip())).to_have_count(4)
 
 
+def prompts(page: Page, words: Wording) -> None:
+    """Two variants and what the model said to each."""
+    open_page(page, "prompts")
+    page.get_by_role("button", name=words("lab.run"), exact=True).click()
+    page.get_by_role("button", name=words("lab.keep")).first.wait_for()
+
+
 def tools(page: Page, words: Wording) -> None:
     """What the model may call."""
     open_page(page, "tools")
@@ -122,7 +139,7 @@ def xray(page: Page, words: Wording) -> None:
 
 SHOTS = tuple(
     Shot(go.__name__, go)
-    for go in (welcome, chat, source, prompt, documents, search, compare, tools, finetune, xray, models)
+    for go in (welcome, chat, source, prompt, documents, search, compare, prompts, tools, finetune, xray, models)
 )
 
 
@@ -144,16 +161,22 @@ def open_start(page: Page, words: Wording) -> None:
     page.get_by_text(words("model.local")).first.wait_for(state="attached")
 
 
+def choose_tab(page: Page, label: str) -> None:
+    """Open a tab of the page."""
+    page.get_by_role("tab", name=label).click()
+
+
 def port_of(page: Page) -> str:
     """The port of the application that this page was opened on."""
     return page.url.split("/")[2].rsplit(":", 1)[1]
 
 
-def take(browser: Browser, address: str, shot: Shot, language: Language, look: Look) -> bytes:
-    """One picture, in a fresh browser context."""
+def take(
+    browser: Browser, address: str, shot: Shot, language: Language, looks: Sequence[Look]
+) -> Iterator[tuple[Look, bytes]]:
+    """The pictures of one width, in a fresh browser context: one way, and light and dark as two views of its end."""
     context = browser.new_context(
-        viewport={"width": look.width, "height": look.height},
-        color_scheme="dark" if look.dark else "light",
+        viewport={"width": looks[0].width, "height": looks[0].height},
         locale=LOCALES[language],
         reduced_motion="reduce",
     )
@@ -161,33 +184,52 @@ def take(browser: Browser, address: str, shot: Shot, language: Language, look: L
     page.set_default_timeout(PATIENCE_MS)
     page.goto(address)
     shot.go(page, Wording(language))
-    # Streamlit fades elements in.
-    page.wait_for_timeout(1500)
-    picture = page.screenshot()
+    for look in looks:
+        page.emulate_media(color_scheme="dark" if look.dark else "light")
+        # Streamlit fades elements in.
+        page.wait_for_timeout(1200)
+        yield look, page.screenshot()
     context.close()
-    return picture
+
+
+def small(picture: bytes) -> bytes:
+    """The same picture with fewer colours."""
+    with Image.open(io.BytesIO(picture)) as opened:
+        out = io.BytesIO()
+        opened.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
+    return out.getvalue()
 
 
 def main() -> None:
     """Take the pictures that are asked for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="", help="names of pictures, separated by commas")
-    parser.add_argument("--languages", default=",".join(LOCALES), help="en, zh, or both")
-    parser.add_argument("--looks", type=int, default=1, help="1: light; 2: and dark; 3: and phone")
-    parser.add_argument("--to", type=Path, default=IMAGES, help="folder of the pictures")
-    options = parser.parse_args()
+    options = _options()
     wanted = [shot for shot in SHOTS if not options.only or shot.name in options.only.split(",")]
+    looks = [LOOKS[name] for name in options.looks.split(",")]
     options.to.mkdir(parents=True, exist_ok=True)
     expect.set_options(timeout=PATIENCE_MS)
     with tempfile.TemporaryDirectory() as home, running_application(Path(home)) as address, sync_playwright() as play:
         browser = play.chromium.launch(executable_path=chromium(), args=FLAGS)
         for language in (each for each in LOCALES if each in options.languages.split(",")):
-            for shot in wanted:
-                for look in LOOKS[: options.looks]:
+            for shot, (_, group) in itertools.product(wanted, _by_width(looks)):
+                for look, picture in take(browser, address, shot, language, group):
                     name = shot.name + (".zh" if language == "zh" else "") + look.suffix + ".png"
-                    (options.to / name).write_bytes(take(browser, address, shot, language, look))
+                    (options.to / name).write_bytes(small(picture))
                     sys.stdout.write(f"{name}\n")
                     sys.stdout.flush()
+
+
+def _by_width(looks: Sequence[Look]) -> list[tuple[int, list[Look]]]:
+    ordered = sorted(looks, key=lambda look: -look.width)
+    return [(width, list(group)) for width, group in itertools.groupby(ordered, key=lambda look: look.width)]
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="", help="names of pictures, separated by commas")
+    parser.add_argument("--languages", default=",".join(LOCALES), help="en, zh, or both")
+    parser.add_argument("--looks", default="light", help=f"of {', '.join(LOOKS)}; separated by commas")
+    parser.add_argument("--to", type=Path, default=IMAGES, help="folder of the pictures")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":
