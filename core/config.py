@@ -37,6 +37,7 @@ class Settings(BaseSettings):
     temperature: float = Field(0.0, ge=0.0, le=5.0)
     repeat_penalty: float = Field(1.1, ge=1.0, le=2.0, description="how much repetition is held back in prompt mode")
     seed: int = Field(42, ge=0, le=2**32 - 1)
+    hub: Literal["huggingface", "modelscope"] = Field("huggingface", description="where models are downloaded from")
     remote_url: str = Field("", description="OpenAI-compatible endpoint used in place of the in-process model")
     remote_model: str = ""
     remote_api_key: str = Field("", repr=False)
