@@ -5,6 +5,9 @@ from numpy.typing import NDArray
 
 from retrieval.protocol import Vectors
 
+# Rows compared at a time: a block of scores for some hundred questions stays below 100 MB.
+_BLOCK = 65_536
+
 
 def exact_search(
     vectors: Vectors, queries: Vectors, top_k: int, allowed: NDArray[np.bool_] | None = None
@@ -12,11 +15,30 @@ def exact_search(
     """The rows of `vectors` (n, dim) with the highest inner product with each row of `queries` (q, dim), best first.
 
     Returns rows and scores, both (q, k) with k the smaller of `top_k` and the rows that `allowed` (n,) lets through.
-    Among equal scores the lower row comes first.
+    Among equal scores the lower row comes first. `vectors` may be mapped from a file: it is read once, in order.
     """
-    scores = (queries @ vectors.T).astype(np.float32)
     k = min(top_k, len(vectors) if allowed is None else int(allowed.sum()))
-    if allowed is not None:
-        scores[:, ~allowed] = -np.inf
-    order = np.argsort(-scores, axis=1, kind="stable")[:, :k].astype(np.int64)
-    return order, np.take_along_axis(scores, order, axis=1)
+    rows = [np.zeros(0, np.int64)] * len(queries)
+    scores = [np.zeros(0, np.float32)] * len(queries)
+    for start in range(0, len(vectors) if k else 0, _BLOCK):
+        block = (queries @ vectors[start : start + _BLOCK].T).astype(np.float32, copy=False)
+        places = np.arange(start, start + block.shape[1])
+        if allowed is not None:
+            kept = allowed[start : start + _BLOCK]
+            block, places = block[:, kept], places[kept]
+        for line, values in enumerate(block):
+            everything = np.concatenate([scores[line], values])
+            best = _best(everything, k)
+            rows[line] = np.concatenate([rows[line], places])[best]
+            scores[line] = everything[best]
+    shape = (len(queries), k)
+    return np.array(rows, np.int64).reshape(shape), np.array(scores, np.float32).reshape(shape)
+
+
+def _best(scores: Vectors, k: int) -> NDArray[np.intp]:
+    """The places of the `k` highest, best first, the earlier one first among equals; all where there are fewer."""
+    kept = np.arange(len(scores))
+    if k < len(scores):
+        # Those as good as the k-th, in their order: a tie with it may bring a few more than k.
+        kept = np.flatnonzero(scores >= np.partition(scores, len(scores) - k)[len(scores) - k])
+    return kept[np.argsort(-scores[kept], kind="stable")[:k]]

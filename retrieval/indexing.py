@@ -74,7 +74,7 @@ def refresh_vectors(store: CollectionStore, *, compact: bool = False, force: boo
     def fill(folder: Path) -> Mapping[str, Any]:
         before = VectorIndex.load(*grown) if grown else None
         span = (int(grown[1]["sequence"]) if grown else 0, newest)
-        index = _build_vectors(store, kind, before, span)
+        index = _build_vectors(store, kind, before, span, folder)
         return {**index.save(folder), "sequence": newest, "removed": int(grown[1]["removed"]) if grown else removed}
 
     make_generation(store, VECTORS, fill)
@@ -86,15 +86,27 @@ def _can_grow(store: CollectionStore, manifest: Mapping[str, Any], kind: Kind) -
 
 
 def _build_vectors(
-    store: CollectionStore, kind: Kind, before: VectorIndex | None, span: tuple[int, int]
+    store: CollectionStore, kind: Kind, before: VectorIndex | None, span: tuple[int, int], folder: Path
 ) -> VectorIndex:
-    numbers = [] if before is None else [before.numbers]
-    vectors = [] if before is None else [np.asarray(before.vectors)]
+    """Write the vectors of `span` behind those of `before` into a file, and index them from there, mapped.
+
+    So a build needs the memory of the graph, not that of all vectors twice.
+    """
+    count = store.rows("SELECT count(*) FROM vectors WHERE sequence > ? AND sequence <= ?", span)[0][0]
+    known = 0 if before is None else len(before)
+    numbers = np.zeros(known + count, np.int64)
+    dimension = len(store.rows("SELECT vector FROM vectors LIMIT 1")[0][0]) // 4
+    shape = (known + count, dimension)
+    vectors = np.lib.format.open_memmap(folder / "vectors.npy", mode="w+", dtype=np.float32, shape=shape)
+    if before is not None:
+        numbers[:known], vectors[:known] = before.numbers, before.vectors
     for keys, batch in store.iter_vectors(span[0]):
         kept = keys[:, 0] <= span[1]
-        numbers.append(keys[kept, 1])
-        vectors.append(batch[kept])
-    return VectorIndex.build(np.concatenate(numbers), np.concatenate(vectors), kind, before)
+        end = known + int(kept.sum())
+        numbers[known:end], vectors[known:end] = keys[kept, 1], batch[kept]
+        known = end
+    vectors.flush()
+    return VectorIndex.build(numbers, vectors, kind, before)
 
 
 def _removed_since(store: CollectionStore, sequence: int) -> list[int]:

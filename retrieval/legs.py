@@ -40,6 +40,8 @@ class DenseLeg:
         self._numbers = np.zeros(0, np.int64)
         self._vectors: Vectors | None = None
         self._known = np.zeros(0, np.bool_)
+        # A copy: the vectors of a large collection stay on the disk, and every question asks for these.
+        self._sample = None if self._index is None else _spread(self._index.vectors)
         if self._index is not None:
             self._note_known(self._index.numbers)
 
@@ -67,26 +69,31 @@ class DenseLeg:
     def __len__(self) -> int:
         return len(self._numbers) + (0 if self._index is None else len(self._index))
 
-    def search(self, vector: Vectors, top_k: int, alive: NDArray[np.bool_], *, is_filtered: bool) -> list[DenseHit]:
-        """The best `top_k` chunks that `alive` (by chunk number) lets through, best first."""
+    def search(
+        self, vector: Vectors, top_k: int, alive: NDArray[np.bool_], documents: Collection[int] | None = None
+    ) -> list[DenseHit]:
+        """The best `top_k` chunks that `alive` (by chunk number) lets through, best first.
+
+        `documents` are the ones that a filter left over, None where there is no filter; `alive` knows them already.
+        """
         found: dict[int, float] = {}
         if self._index is not None:
-            found.update(self._from_generation(self._index, vector[None], top_k, alive, is_filtered))
+            found.update(self._from_generation(self._index, vector[None], top_k, alive, documents is not None))
         if self._vectors is not None:
             rows, scores = exact_search(self._vectors, vector[None], top_k, alive[self._numbers])
             found.update(zip(self._numbers[rows[0]].tolist(), scores[0].tolist(), strict=True))
         hits = [DenseHit(number, score) for number, score in found.items()]
         return sorted(hits, key=lambda hit: (-hit.score, hit.number))[:top_k]
 
-    def background(self, vector: Vectors, sample: int = 256) -> float:
+    def background(self, vector: Vectors) -> float:
         """What any passage gets for this question: the mean score of a fixed sample, its best one left out.
 
         In a small collection the best one is the answer itself, and would hide that it stands out.
         """
-        vectors = self._index.vectors if self._index is not None else self._vectors
-        if vectors is None:
+        sample = _spread(self._vectors) if self._sample is None else self._sample
+        if sample is None:
             return 0.0
-        scores = np.sort(vectors[:: max(1, len(vectors) // sample)] @ vector)[:-1]
+        scores = np.sort(sample @ vector)[:-1]
         return float(np.mean(scores)) if len(scores) else 0.0
 
     @staticmethod
@@ -119,12 +126,12 @@ class LexicalLeg:
         frequency = (lambda field, term: 0) if self._index is None else self._index.document_frequency
         self._tail = LexicalTail(rows, self.manifest.get("terms"), frequency)
 
-    def refresh(self, store: CollectionStore, documents: dict[str, int], removed: Collection[int]) -> None:
-        """Read the chunks that were put since; `documents` maps ids to numbers, `removed` are numbers of chunks."""
+    def refresh(self, store: CollectionStore, document_of: NDArray[np.int64], removed: Collection[int]) -> None:
+        """Read the chunks that were put since; `document_of` has each chunk's document, `removed` are numbers."""
         for number in removed:
             self._tail.remove(number)
         for number, chunk in store.iter_chunks(self._seen):
-            self._tail.add(number, documents.get(chunk.document_id, 0), chunk)
+            self._tail.add(number, int(document_of[number]), chunk)
             self._seen = number
 
     def search(
@@ -157,6 +164,11 @@ def open_words(store: CollectionStore) -> tuple[Path, dict[str, Any]] | None:
     """The keyword index's generation; None where it is missing, damaged, or made by other rules of analysis."""
     opened = open_generation(store, WORDS)
     return opened if opened and opened[1].get("analysis") == ANALYSIS_VERSION else None
+
+
+def _spread(vectors: Vectors | None, count: int = 256) -> Vectors | None:
+    """Some `count` rows, evenly over all."""
+    return None if vectors is None else np.array(vectors[:: max(1, len(vectors) // count)])
 
 
 def _pairs(numbers: NDArray[np.int64], scores: Vectors) -> dict[int, float]:

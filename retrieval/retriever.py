@@ -70,7 +70,7 @@ class HybridSearcher:
         lexical: list[LexicalHit] = []
         if self._leg != "lexical":
             with clock.measure("dense"):
-                dense = view.dense.search(vector, wanted, alive, is_filtered=documents is not None)
+                dense = view.dense.search(vector, wanted, alive, documents)
         if self._leg != "dense":
             with clock.measure("lexical"):
                 lexical = view.lexical.search(parse_query(query), wanted, alive, documents)
@@ -117,7 +117,7 @@ class HybridSearcher:
             if view is not None:
                 view.store.close()
             self._views.pop(collection, None)
-            view = self._views[collection] = CollectionView(self._library.reader(collection))
+            view = self._views[collection] = self._library.view(collection)
             return view
 
     def close(self) -> None:

@@ -1,6 +1,8 @@
 """What a search reads of one collection: which chunks live, in which documents, and the two legs. Follows the store."""
 
 import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +13,13 @@ from retrieval.records import DocumentRecord
 from retrieval.scope import lets_through
 from retrieval.store import CollectionStore
 
+if TYPE_CHECKING:
+    from retrieval.backends.contract import RemoteCollection
+    from retrieval.backends.legs import RemoteDenseLeg, RemoteLexicalLeg
+
 Mask = NDArray[np.bool_]
+# Rows read at a time while a large collection is opened: a million of them at once would be half a gigabyte of Python.
+_ROWS = 50_000
 
 
 class CollectionView:
@@ -20,29 +28,33 @@ class CollectionView:
     Hold `lock` from the refresh to the end of the search: the arrays of both legs have to be of one moment.
     """
 
-    def __init__(self, store: CollectionStore) -> None:
+    def __init__(self, store: CollectionStore, remote: "RemoteCollection | None" = None) -> None:
+        """`remote` is the server's copy of a collection that was moved to one."""
         self.store = store
+        self._remote = remote
         self.lock = threading.RLock()
         self._revision = (0, 0, 0, 0)
         self._generations: tuple[str | None, str | None] = (None, None)
-        self.documents: dict[int, DocumentRecord] = {}
         # The document's number by the chunk's number; 0 where there is no chunk (any more).
         self.document_of = np.zeros(1, np.int64)
-        self.dense = DenseLeg(store)
-        self.lexical = LexicalLeg(store)
+        self._alive: Mask = np.zeros(1, np.bool_)
+        self._documents: dict[int, DocumentRecord] | None = None
+        self._chosen: dict[Scope, tuple[Mask, set[int]]] = {}
+        self.searched = 0
+        self.dense, self.lexical = self._open_dense(), self._open_lexical()
         self.refresh()
 
     def refresh(self) -> None:
         """Take in what was committed since the last time; costs microseconds where nothing was."""
         with self.lock, self.store.snapshot():
-            generations = (self.store.generation(VECTORS), self.store.generation(WORDS))
+            generations = self._current_generations()
             revision = self.store.revision()
             if revision == self._revision and generations == self._generations:
                 return
             if generations[0] != self.dense.generation:
-                self.dense = DenseLeg(self.store)
+                self.dense = self._open_dense()
             if generations[1] != self.lexical.generation:
-                self.lexical = LexicalLeg(self.store)
+                self.lexical = self._open_lexical()
             self._take_in(revision)
             self._revision, self._generations = revision, generations
 
@@ -50,41 +62,68 @@ class CollectionView:
         """False where the collection was deleted, or deleted and made again under the same name."""
         return self.store.is_current_file()
 
-    @property
-    def searched(self) -> int:
-        """How many chunks a search without filters looks at."""
-        return int(np.count_nonzero(self.document_of))
-
     def alive(self) -> Mask:
         """By chunk number: whether the chunk is there."""
-        return self.document_of > 0
+        return self._alive
+
+    def documents(self) -> dict[int, DocumentRecord]:
+        """The documents by number, read when a filter first asks for them: a search without one needs none."""
+        if self._documents is None:
+            self._documents = {record.number: record for record in self.store.documents()}
+        return self._documents
 
     def chosen(self, scope: Scope) -> tuple[Mask, set[int] | None]:
         """The mask of the chunks that `scope` lets through, and its documents' numbers (None: all of them)."""
         if not scope.is_filtered:
-            return self.alive(), None
-        numbers = {number for number, record in self.documents.items() if lets_through(scope, record)}
-        allowed = np.zeros(max(self.documents, default=0) + 1, np.bool_)
-        allowed[list(numbers)] = True
-        allowed[0] = False
-        return allowed[self.document_of], numbers
+            return self._alive, None
+        if scope not in self._chosen:
+            documents = self.documents()
+            numbers = {number for number, record in documents.items() if lets_through(scope, record)}
+            allowed = np.zeros(int(self.document_of.max(initial=0)) + 1, np.bool_)
+            allowed[[number for number in numbers if number < len(allowed)]] = True
+            allowed[0] = False
+            self._chosen[scope] = (allowed[self.document_of], numbers)
+        return self._chosen[scope]
+
+    def _open_dense(self) -> "DenseLeg | RemoteDenseLeg":
+        if self._remote is None:
+            return DenseLeg(self.store)
+        from retrieval.backends.legs import RemoteDenseLeg
+
+        return RemoteDenseLeg(self.store, self._remote)
+
+    def _open_lexical(self) -> "LexicalLeg | RemoteLexicalLeg":
+        if self._remote is None:
+            return LexicalLeg(self.store)
+        from retrieval.backends.legs import RemoteLexicalLeg
+
+        return RemoteLexicalLeg(self._remote)
+
+    def _current_generations(self) -> tuple[str | None, str | None]:
+        if self._remote is None:
+            return self.store.generation(VECTORS), self.store.generation(WORDS)
+        mark = self._remote.watermark()
+        return str(mark.vectors), str(mark.chunks)
 
     def _take_in(self, revision: tuple[int, int, int, int]) -> None:
-        last, _, _, edits = self._revision
-        if revision[3] != edits or revision[0] != last:
-            self.documents = {record.number: record for record in self.store.documents()}
+        last, _, removed, _ = self._revision
         grown = np.zeros(revision[0] + 1, np.int64)
         grown[: len(self.document_of)] = self.document_of
-        rows = self.store.rows(
-            "SELECT number, document FROM chunks WHERE number > ? AND number <= ?", (last, revision[0])
-        )
-        if rows:
-            pairs = np.array([(row[0], row[1]) for row in rows], np.int64)
-            grown[pairs[:, 0]] = pairs[:, 1]
-        gone = [
-            int(row[0]) for row in self.store.rows("SELECT chunk FROM removed WHERE sequence > ?", (self._revision[2],))
-        ]
+        for numbers, documents in self._new_chunks(last, revision[0]):
+            grown[numbers] = documents
+        gone = [int(row[0]) for row in self.store.rows("SELECT chunk FROM removed WHERE sequence > ?", (removed,))]
         grown[[number for number in gone if number < len(grown)]] = 0
-        self.document_of = grown
+        self.document_of, self._alive = grown, grown > 0
+        # How many chunks a search without filters looks at.
+        self.searched = int(np.count_nonzero(grown))
+        self._documents = None
+        self._chosen.clear()
         self.dense.refresh(self.store)
-        self.lexical.refresh(self.store, {record.id: number for number, record in self.documents.items()}, gone)
+        self.lexical.refresh(self.store, self.document_of, gone)
+
+    def _new_chunks(self, after: int, last: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        query = "SELECT number, document FROM chunks WHERE number > ? AND number <= ? ORDER BY number LIMIT ?"
+        while rows := self.store.rows(query, (after, last, _ROWS)):
+            pairs = np.array([(row[0], row[1]) for row in rows], np.int64)
+            yield pairs[:, 0], pairs[:, 1]
+            after = int(pairs[-1, 0])
