@@ -2,7 +2,8 @@
 
 A case is a JSON object: `question`, `history` (user and assistant in turn), `collection`, `expected` mode. The folder
 `cases/<collection>` beside this file, where there is one, is ingested for the run; else the user's own collection of
-that name is searched. Cases with an even hash are for tuning, the others are kept aside.
+that name is searched. Cases with an even hash are for tuning, the others are kept aside. `--outsiders` asks questions
+of public sets instead, which nobody wrote for the router; `--export` writes what people overruled as such a file.
 """
 
 import argparse
@@ -11,7 +12,7 @@ import json
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,12 +22,14 @@ import numpy as np
 from core.config import Settings
 from core.errors import CollectionNotFoundError
 from core.types import CONCRETE_MODES, ConcreteMode, Message, Question, Retrieval, Scope
-from evaluation.datasets import read_jsonl
+from evaluation.datasets import read_contexts, read_jsonl
 from evaluation.figures import mean_with_interval
+from evaluation.retrieval import collection_of
+from evaluation.routing_outsiders import ADAPTERS, outsiders
 from orchestrator.build import REFITTED_WEIGHTS
-from orchestrator.history import History
+from orchestrator.history import History, Overrule
 from orchestrator.query_rewriter import standalone_query
-from orchestrator.router import BUNDLED_WEIGHTS, Router, fit_weights
+from orchestrator.router import BUNDLED_WEIGHTS, Router, fit_weights, load_weights
 from orchestrator.routing_signals import AdapterDomain, Probe, signals_of
 from retrieval.embedder import open_embedder
 from retrieval.library import Library
@@ -35,15 +38,18 @@ CASES = Path(__file__).parent / "cases"
 TOOLS = ("calculator", "current_time", "add_to_date", "days_between", "convert_time", "ask_tables", "count_tokens")
 CONSIDERED = 20
 Half = Literal["all", "tuning", "kept"]
+Search = Callable[[Question], Retrieval | None]
 
 
 @dataclass(frozen=True)
 class RoutingCase:
-    """A question and the mode that should answer it, with what the probe found."""
+    """A question and the mode that should answer it, with what the probe found in so many `milliseconds`."""
 
     question: Question
     expected: ConcreteMode
     probe: Probe
+    milliseconds: float = 0.0
+    kind: str = ""
 
     @property
     def is_kept(self) -> bool:
@@ -55,21 +61,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `python -m evaluation routing`."""
     parser.add_argument("--cases", type=Path, default=CASES / "routing.jsonl", metavar="FILE")
     parser.add_argument("--half", choices=["all", "tuning", "kept"], default="kept")
+    parser.add_argument("--outsiders", action="store_true", help="questions of public sets in place of the cases")
     parser.add_argument("--refit", action="store_true", help="learn weights from the tuning half and your overrules")
+    parser.add_argument("--export", type=Path, metavar="FILE", help="only write your overrules to this file of cases")
 
 
 def run(options: argparse.Namespace, settings: Settings) -> dict[str, Any]:
     """Route every case and count; returns the JSON object that is printed."""
+    if options.export:
+        return export(History(settings.paths.conversations_file), options.export)
+    weights = settings.paths.home / REFITTED_WEIGHTS
     with tempfile.TemporaryDirectory() as home:
-        cases, milliseconds = _read_cases(options.cases, settings, Path(home))
-        if options.refit:
-            _refit(cases, settings)
-    router = Router()
-    chosen = [case for case in cases if options.half == "all" or case.is_kept == (options.half == "kept")]
-    modes = [router.route(case.question, case.probe).mode for case in chosen]
-    return {"half": options.half, "milliseconds": round(float(np.median(milliseconds)), 2)} | confusion(
-        [case.expected for case in chosen], modes
-    )
+        library = Library(settings.model_copy(update={"home": Path(home)}), open_embedder(settings))
+        cases = _outsider_cases(library, settings.eval_data) if options.outsiders else _own(options, settings, library)
+    if options.refit:
+        told = History(settings.paths.conversations_file).overrules()
+        weights = refit(cases, told, Library(settings, library.embedder), settings)
+    router = Router(load_weights(weights) if weights.is_file() else None)
+    half = "all" if options.outsiders else options.half
+    chosen = [case for case in cases if half == "all" or case.is_kept == (half == "kept")]
+    return {"half": half, "weights": weights.name if weights.is_file() else "bundled"} | measured(router, chosen)
+
+
+def measured(router: Router, cases: Sequence[RoutingCase]) -> dict[str, Any]:
+    """Accuracy, confusion, accuracy by kind of question, and the milliseconds from question to route without a vote."""
+    routed, milliseconds = [], []
+    for case in cases:
+        started = time.perf_counter()
+        routed.append(router.route(case.question, case.probe).mode)
+        milliseconds.append(case.milliseconds + 1000 * (time.perf_counter() - started))
+    right = [float(case.expected == mode) for case, mode in zip(cases, routed, strict=True)]
+    kinds = {case.kind for case in cases if case.kind}
+    by_kind = {
+        kind: mean_with_interval([mark for mark, case in zip(right, cases, strict=True) if case.kind == kind])
+        for kind in sorted(kinds)
+    }
+    quantiles = np.quantile(milliseconds or [0.0], [0.5, 0.95, 1.0])
+    shown = dict(zip(("p50", "p95", "most"), (round(float(value), 2) for value in quantiles), strict=True))
+    return {"milliseconds": shown} | confusion([case.expected for case in cases], routed) | {"by_kind": by_kind}
 
 
 def confusion(expected: Sequence[ConcreteMode], routed: Sequence[ConcreteMode]) -> dict[str, Any]:
@@ -83,38 +112,82 @@ def confusion(expected: Sequence[ConcreteMode], routed: Sequence[ConcreteMode]) 
     }
 
 
-def _refit(cases: Sequence[RoutingCase], settings: Settings) -> None:
-    """Learn anew. What a person overruled counts as a case, without its evidence: the documents may have changed."""
-    told = [
-        (signals_of(Question(item.question, _history(item.history)), Probe()), item.expected)
-        for item in History(settings.paths.conversations_file).overrules()
+def export(history: History, target: Path) -> dict[str, Any]:
+    """Write the overruled routes as a file of cases; returns how many and where."""
+    rows = [
+        {"question": one.question, "history": list(one.history), "collection": one.collection, "expected": one.expected}
+        for one in history.overrules()
     ]
-    own = [(signals_of(case.question, case.probe), case.expected) for case in cases if not case.is_kept]
-    weights = fit_weights([row for row, _ in (*own, *told)], [mode for _, mode in (*own, *told)])
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    target.write_text(text, encoding="utf-8")
+    return {"written": str(target), "cases": len(rows)}
+
+
+def refit(cases: Sequence[RoutingCase], told: Sequence[Overrule], own: Library, settings: Settings) -> Path:
+    """Learn anew from the tuning half and from what a person overruled, searched in their collections as they are now.
+
+    Returns the file that was written: the user's own weights, or, nothing being overruled, those of the program.
+    """
+    probes = [case for case in cases if not case.is_kept]
+    tools, adapters = (probes[0].probe.tools, probes[0].probe.adapters) if probes else ((), ())
+    rows = [(signals_of(case.question, case.probe), case.expected) for case in probes]
+    for one in told:
+        question = Question(one.question, _history(one.history), scope=Scope(one.collection))
+        rows.append((signals_of(question, Probe(found_in(own, question), tools, adapters)), one.expected))
+    weights = fit_weights([row for row, _ in rows], [mode for _, mode in rows])
     target = settings.paths.home / REFITTED_WEIGHTS if told else BUNDLED_WEIGHTS
+    target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(weights.as_json(), indent=1) + "\n", encoding="utf-8")
+    return target
 
 
-def _read_cases(path: Path, settings: Settings, home: Path) -> tuple[list[RoutingCase], list[float]]:
-    """The cases with their probes, and the milliseconds that probe and signals took for each."""
-    library = Library(settings.model_copy(update={"home": home}), open_embedder(settings))
+def found_in(library: Library, question: Question) -> Retrieval | None:
+    """What a search brings; None where there is no such collection."""
+    try:
+        return library.searcher().retrieve(standalone_query(question), question.scope, CONSIDERED)
+    except CollectionNotFoundError:
+        return None
+
+
+def _own(options: argparse.Namespace, settings: Settings, library: Library) -> list[RoutingCase]:
+    """The cases of a file with their probes."""
     adapters = tuple(
         AdapterDomain(item["name"], item["task"], tuple(item["examples"]))
         for item in json.loads((CASES / "adapters.json").read_text(encoding="utf-8"))
     )
-    rows = list(read_jsonl(path))
+    rows = list(read_jsonl(options.cases))
     for collection in sorted({row.get("collection", "") for row in rows}):
         _ingest(library, collection)
-    own = Library(settings, library.embedder)
-    cases, milliseconds = [], []
+    users = Library(settings, library.embedder)
+    cases = []
     for row in rows:
         question = Question(row["question"], _history(row.get("history", ())), scope=Scope(row.get("collection", "")))
-        started = time.perf_counter()
-        probe = Probe(_found(library, question) or _found(own, question), TOOLS, adapters)
-        signals_of(question, probe)
-        milliseconds.append(1000 * (time.perf_counter() - started))
-        cases.append(RoutingCase(question, row["expected"], probe))
-    return cases, milliseconds
+        searched = library if library.exists(question.scope.collection) else users
+        cases.append(_probed(question, row["expected"], searched, adapters))
+    return cases
+
+
+def _outsider_cases(library: Library, data: Path) -> list[RoutingCase]:
+    cases, collections = [], {}
+    for one in outsiders(data):
+        if one.contexts not in collections:
+            contexts = read_contexts(data / "qa" / f"{one.contexts}.contexts.jsonl")
+            collections[one.contexts] = collection_of(library, contexts)
+        question = Question(one.question, scope=Scope(collections[one.contexts]))
+        cases.append(_probed(question, one.expected, library, ADAPTERS, one.kind))
+    return cases
+
+
+def _probed(
+    question: Question,
+    expected: ConcreteMode,
+    library: Library,
+    adapters: tuple[AdapterDomain, ...],
+    kind: str = "",
+) -> RoutingCase:
+    started = time.perf_counter()
+    probe = Probe(found_in(library, question), TOOLS, adapters)
+    return RoutingCase(question, expected, probe, 1000 * (time.perf_counter() - started), kind)
 
 
 def _ingest(library: Library, collection: str) -> None:
@@ -124,13 +197,6 @@ def _ingest(library: Library, collection: str) -> None:
     if collection and folder.is_dir():
         for _ in IngestPipeline(library, library.settings).run([folder], collection):
             pass
-
-
-def _found(library: Library, question: Question) -> Retrieval | None:
-    try:
-        return library.searcher().retrieve(standalone_query(question), question.scope, CONSIDERED)
-    except CollectionNotFoundError:
-        return None
 
 
 def _history(texts: Sequence[str]) -> tuple[Message, ...]:
