@@ -27,6 +27,7 @@ class GgufModel:
     n_layers: int
     n_heads: int
     n_heads_kv: int
+    head_width: int
     n_embd: int
     n_ff: int
     n_parameters: int
@@ -77,6 +78,7 @@ def read_model(path: Path) -> GgufModel:
     """Read the header of a GGUF model. Raises ModelNotFoundError or ModelLoadError where it is not one."""
     header = read_gguf_header(path)
     heads = header.of_architecture("attention.head_count")
+    n_embd = header.of_architecture("embedding_length")
     return GgufModel(
         path=path,
         sha256=file_sha256(path),
@@ -85,7 +87,8 @@ def read_model(path: Path) -> GgufModel:
         n_layers=header.of_architecture("block_count"),
         n_heads=heads,
         n_heads_kv=header.of_architecture("attention.head_count_kv", heads),
-        n_embd=header.of_architecture("embedding_length"),
+        head_width=header.of_architecture("attention.key_length", n_embd // max(1, heads)),
+        n_embd=n_embd,
         n_ff=header.of_architecture("feed_forward_length"),
         n_parameters=header.n_parameters,
         n_ctx_train=header.of_architecture("context_length"),

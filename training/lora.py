@@ -6,7 +6,7 @@ is computed only where a token is trained: the output matrix is never multiplied
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.errors import TrainingError
+from core.language import Bilingual
 from training.gguf_model import GgufModel, check_trainable
 from training.packed_attention import NAME as PACKED
 from training.packed_attention import layout_of, register
@@ -59,7 +61,7 @@ class LoraModel:
         self.base = base
         self._recipe = recipe
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
-        self._model = load_dequantised(base.path).to(self.device)
+        self._model = load_dequantised(base).to(self.device)
         self._layers = _attach(self._model, recipe)
         parameters = [weight for a, b in self._layers.values() for weight in (a, b)]
         self._optimiser = torch.optim.AdamW(parameters, lr=0.0, betas=(0.9, 0.98), weight_decay=0.0)
@@ -192,26 +194,47 @@ class LoraModel:
         return torch.nn.functional.cross_entropy(logits, moved(pack.targets), reduction="sum")
 
 
-def load_dequantised(path: Path) -> Any:
-    """The GGUF as a float32 `AutoModelForCausalLM`, frozen, in evaluation mode."""
+def load_dequantised(base: GgufModel) -> Any:
+    """The GGUF as a float32 `AutoModelForCausalLM`, frozen, in evaluation mode.
+
+    Raises TrainingError where transformers does not take over every tensor of the file.
+    """
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     import torch
-    from transformers import AutoModelForCausalLM, GgufConfig
+    from transformers import AutoConfig, AutoModelForCausalLM, GgufConfig
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    model = AutoModelForCausalLM.from_pretrained(
-        str(path.parent),
-        gguf_file=path.name,
+    config = AutoConfig.from_pretrained(str(base.path.parent), gguf_file=base.path.name)
+    # transformers assumes Qwen3's usual 128, whatever the file says.
+    config.head_dim = base.head_width
+    model, loading = AutoModelForCausalLM.from_pretrained(
+        str(base.path.parent),
+        config=config,
+        gguf_file=base.path.name,
         dtype=torch.float32,
         # Without this the model stays marked as quantised and refuses gradients.
         quantization_config=GgufConfig(dequantize=True),
+        output_loading_info=True,
     )
+    _refuse_partial(base, loading)
     register()
     model.set_attn_implementation(PACKED)
     model.requires_grad_(False)
     model.train(False)
     return model
+
+
+def _refuse_partial(base: GgufModel, loading: Mapping[str, Any]) -> None:
+    """A tensor that did not fit would stand there with random numbers, and training would go on happily."""
+    odd = [str(name) for key in ("missing_keys", "mismatched_keys", "unexpected_keys") for name in loading.get(key, ())]
+    if odd:
+        raise TrainingError(
+            Bilingual(
+                en=f"{base.path.name} cannot be taken over whole ({odd[0]} does not fit); choose another base.",
+                zh=f"无法完整读取 {base.path.name}（{odd[0]} 不匹配）；请换一个基座模型。",
+            )
+        )
 
 
 def load_tokenizer(path: Path) -> Any:
