@@ -93,7 +93,10 @@ def _tensors(architecture: str, n_vocab: int, draw: np.random.Generator) -> dict
             f"{block}.ffn_down.weight": matrix(N_EMBD, N_FF),
         }
         if architecture == "qwen2":
-            found |= {f"{block}.attn_{part}.bias": vector(size, 0.0) for part, size in zip("qkv", (query, key, key))}
+            found |= {
+                f"{block}.attn_{part}.bias": vector(size, 0.0)
+                for part, size in zip("qkv", (query, key, key), strict=True)
+            }
         if architecture == "qwen3":
             found |= {f"{block}.attn_{part}_norm.weight": vector(width) for part in "qk"}
     return found | {"output_norm.weight": vector(N_EMBD)}
