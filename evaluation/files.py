@@ -1,4 +1,7 @@
-"""Odd real documents through the parser: every one must end in time and memory, with its text or a clear reason."""
+"""Odd real documents through the parser: every one must end in time and memory, with its text or a clear reason.
+
+Connections are refused inside the parser's process and counted there, also where a library swallows the refusal.
+"""
 
 import argparse
 import json
@@ -39,6 +42,7 @@ class FileResult:
     error: str = ""
     reason: str = ""
     has_password: bool = False
+    attempts: tuple[str, ...] = ()
 
     @property
     def is_short(self) -> bool:
@@ -99,7 +103,7 @@ def summary(results: list[FileResult]) -> dict[str, Any]:
         "without_reason": [result.file for result in failed if not result.reason],
         "over_time": [result.file for result in results if result.seconds > MOST_SECONDS],
         "over_memory": [result.file for result in results if result.peak_bytes > MOST_BYTES],
-        "connections": [result.file for result in results if "no network" in result.reason],
+        "connections": {result.file: result.attempts for result in results if result.attempts},
         "slowest": max((result.seconds for result in results), default=0.0),
         "peak_megabytes": round(max((result.peak_bytes for result in results), default=0) / 1e6),
         "short": [result.file for result in results if result.is_short],
@@ -123,6 +127,7 @@ def _result(row: Mapping[str, Any], outcome: Outcome) -> FileResult:
         error=type(outcome.error).__name__ if outcome.error else "",
         reason=outcome.error.message.en if outcome.error else "",
         has_password="password" in row,
+        attempts=outcome.attempts,
     )
 
 

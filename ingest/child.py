@@ -42,6 +42,7 @@ class ParserChild:
         self._process: subprocess.Popen[str] | None = None
         self._files = 0
         self.peak_bytes = 0
+        self.attempts: tuple[str, ...] = ()
         self._is_closed = False
 
     def parse(self, path: Path, name: str, password: str = "") -> Parsed:
@@ -63,8 +64,9 @@ class ParserChild:
     def outcome(self, path: Path, name: str, passwords: tuple[str, ...] = ()) -> "Outcome":
         """Parse one file, with each password in turn where it wants one; a failure is part of the outcome."""
         started = time.perf_counter()
+        self.attempts = ()
         parsed, error = _with_passwords(self, path, name, passwords)
-        return Outcome(parsed, error, time.perf_counter() - started, self.peak_bytes)
+        return Outcome(parsed, error, time.perf_counter() - started, self.peak_bytes, self.attempts)
 
     def close(self) -> None:
         """End the process and all that it started, for good; a file at hand is given up."""
@@ -95,6 +97,7 @@ class ParserChild:
             raise _ChildDiedError
         if self._files >= _FILES_PER_CHILD:
             self._end_process()
+        self.attempts += wire.attempts(reply)
         return wire.load(reply)
 
     def _running(self) -> "subprocess.Popen[str]":
@@ -161,12 +164,16 @@ class ParserPool:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one file: `parsed`, or the `error` that tells why not; wall-clock seconds; peak bytes seen."""
+    """What became of one file: `parsed`, or the `error` that tells why not; wall-clock seconds; peak bytes seen.
+
+    `attempts` are the connections that its parser tried to make; all were refused.
+    """
 
     parsed: Parsed | None
     error: DocumentError | None
     seconds: float
     peak_bytes: int = 0
+    attempts: tuple[str, ...] = ()
 
 
 def _with_passwords(

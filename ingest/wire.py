@@ -1,12 +1,15 @@
 """How a parsed file, or the reason why there is none, travels from the child process: one line of JSON."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from core import errors
 from core.language import Bilingual
 from core.types import Page
 from ingest.types import Parsed, Table
+
+_ATTEMPTS = '{"attempts": '
 
 
 def dump(parsed: Parsed) -> str:
@@ -29,6 +32,16 @@ def dump(parsed: Parsed) -> str:
 def dump_error(error: errors.DocumentError) -> str:
     """The reply for a file that could not be read."""
     return json.dumps({"error": type(error).__name__, "en": error.message.en, "zh": error.message.zh})
+
+
+def with_attempts(reply: str, attempts: Sequence[str]) -> str:
+    """The reply with what the parser tried to connect to, where it did."""
+    return f"{_ATTEMPTS}{json.dumps(list(attempts))}, {reply[1:]}" if attempts else reply
+
+
+def attempts(line: str) -> tuple[str, ...]:
+    """What the parser tried to connect to while it read the file; almost always nothing."""
+    return tuple(json.loads(line)["attempts"]) if line.startswith(_ATTEMPTS) else ()
 
 
 def load(line: str) -> Parsed:

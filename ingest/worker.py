@@ -14,7 +14,18 @@ from core.errors import DocumentError
 from ingest import reasons, wire
 from ingest.reading import read_file
 
-_NETWORK = ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.bind", "socket.sendto")
+_NETWORK = (
+    "socket.connect",
+    "socket.getaddrinfo",
+    "socket.gethostbyname",
+    "socket.gethostbyaddr",
+    "socket.getnameinfo",
+    "socket.bind",
+    "socket.sendto",
+    "socket.sendmsg",
+)
+# What the file at hand made its parser try; a library may swallow the refusal, and it is counted all the same.
+_attempts: list[str] = []
 
 
 def main() -> None:
@@ -25,7 +36,8 @@ def main() -> None:
     sys.setrecursionlimit(3_000)
     for line in sys.stdin:
         request = json.loads(line)
-        replies.write(_answer(request) + "\n")
+        _attempts.clear()
+        replies.write(wire.with_attempts(_answer(request), _attempts) + "\n")
         replies.flush()
 
 
@@ -55,6 +67,7 @@ def _answer(request: dict[str, str]) -> str:
 
 def _refuse_network(event: str, arguments: tuple[Any, ...]) -> None:
     if event in _NETWORK:
+        _attempts.append(f"{event} {arguments[1:]!r}"[:200])
         raise PermissionError(f"a file made its parser try {event}; parsing has no network")
 
 

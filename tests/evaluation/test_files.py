@@ -41,7 +41,8 @@ def test_every_file_is_counted_once(folder: Path):
     assert result["by_category"] == {"malformed": {"failed": 1}, "normal": {"ok": 2}}
     assert result["short"] == ["normal/short.txt"]
     assert list(result["reasons"]) == ["malformed/broken.docx"]
-    assert result["crashes"] == result["over_time"] == result["over_memory"] == result["connections"] == []
+    assert result["crashes"] == result["over_time"] == result["over_memory"] == []
+    assert result["connections"] == {}
 
 
 def test_a_category_and_a_limit_narrow_it(folder: Path):
@@ -54,7 +55,9 @@ def test_misses_are_named():
     fat = FileResult("b", "rtl", "ok", 10, 100, 1.0, 1_600_000_000)
     dead = FileResult("c", "hostile", "failed", 0, None, 1.0, 10, "DocumentDamagedError", "c: the parser crashed on it")
     mute = FileResult("d", "normal", "failed", 0, None, 1.0, 10, "DocumentError", "")
-    found = summary([slow, fat, dead, mute])
+    caller = FileResult("e", "hostile", "ok", 10, None, 1.0, 10, attempts=("socket.connect ('1.2.3.4', 80)",))
+    found = summary([slow, fat, dead, mute, caller])
+    assert found["connections"] == {"e": ("socket.connect ('1.2.3.4', 80)",)}
     names = [found[key] for key in ("over_time", "over_memory", "short", "crashes", "without_reason")]
     assert names == [["a"], ["b"], ["b"], ["c"], ["d"]]
 

@@ -102,6 +102,26 @@ def test_the_child_has_no_network():
     assert "parsing has no network" in done.stdout
 
 
+def test_an_attempt_to_connect_is_counted_though_a_library_swallows_it(tmp_path: Path):
+    program = (
+        "import sys, socket, contextlib, ingest.reading as reading, ingest.worker as worker\n"
+        "def read_and_call_home(path, name, password):\n"
+        "    with contextlib.suppress(OSError):\n"
+        "        socket.create_connection(('192.0.2.1', 80))\n"
+        "    return reading.read_file(path, name, password)\n"
+        "worker.read_file = read_and_call_home\n"
+        "worker.main()\n"
+    )
+    path = write(tmp_path / "a.txt", "Words.")
+    request = f'{{"path": "{path.as_posix()}", "name": "a.txt"}}\n'
+    done = subprocess.run(
+        [sys.executable, "-c", program], input=request, cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert [attempt.split()[0] for attempt in wire.attempts(done.stdout)] == ["socket.getaddrinfo"]
+    assert wire.load(done.stdout).pages == (Page("Words."),)
+    assert wire.attempts(wire.dump(wire.load(done.stdout))) == ()
+
+
 def test_what_a_library_prints_does_not_reach_the_parent(tmp_path: Path):
     path = write(tmp_path / "a.txt", "Words.")
     request = f'{{"path": "{path.as_posix()}", "name": "a.txt"}}\n'
