@@ -12,6 +12,7 @@ from core.config import Settings, load_settings
 from core.errors import FourfoldError, SettingError
 from core.language import Bilingual
 from core.types import Message, SamplingSettings
+from inference.extensions import ExtensibleEngine
 from inference.runtime import open_engine
 from interpretability import bigram, embeddings, parameters, tokens, tour
 from interpretability.logit_lens import lens
@@ -28,20 +29,13 @@ EXAMPLE = "The capital of France is"
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; 0 on success, 1 on an error that a person can mend."""
-    arguments = _parser().parse_args(argv)
-    arguments.text = arguments.text or (bigram.DOG_TEXT if arguments.command == "dog" else EXAMPLE)
+    arguments = parser().parse_args(argv)
     settings = load_settings()
     if arguments.model:
         settings = settings.model_copy(update={"model": arguments.model})
     engine = open_engine(settings, extensions=(OPERATIONS,))
     try:
-        if arguments.command == "dog" and arguments.collection:
-            arguments.text = _documents(settings, arguments.collection)
-        # What was typed, and what the model reads: with --as-chat the two differ by the template.
-        arguments.typed, arguments.sha256 = arguments.text, engine.info.sha256
-        if arguments.as_chat:
-            arguments.text = engine.render([Message("user", arguments.text)])
-        result = COMMANDS[arguments.command](Xray(engine.call, Path(engine.info.path)), arguments)
+        result = run(arguments, engine, settings)
     except FourfoldError as error:
         print(error, file=sys.stderr)
         return 1
@@ -54,6 +48,18 @@ def main(argv: list[str] | None = None) -> int:
         for name, value in plain.items():
             print(f"{name}: {json.dumps(value, ensure_ascii=False)}")
     return 0
+
+
+def run(arguments: Arguments, engine: ExtensibleEngine, settings: Settings) -> Lines:
+    """The result of the command that `arguments` name, over an engine that allows `OPERATIONS`."""
+    arguments.text = arguments.text or (bigram.DOG_TEXT if arguments.command == "dog" else EXAMPLE)
+    if arguments.command == "dog" and arguments.collection:
+        arguments.text = _documents(settings, arguments.collection)
+    # What was typed, and what the model reads: with --as-chat the two differ by the template.
+    arguments.typed, arguments.sha256 = arguments.text, engine.info.sha256
+    if arguments.as_chat:
+        arguments.text = engine.render([Message("user", arguments.text)])
+    return COMMANDS[arguments.command](Xray(engine.call, Path(engine.info.path)), arguments)
 
 
 def check(xray: Xray, _: Arguments) -> Lines:
@@ -157,7 +163,9 @@ def show_passages(xray: Xray, arguments: Arguments) -> Lines:
     ends = [sum(map(len, parts[: index + 1])) for index in range(len(parts))]
     spans = [(end - len(part), end) for part, end in zip(parts, ends, strict=True)]
     found = xray.attribute(prompt, spans, arguments.answer)
+    cell = arguments.cell and xray.cell_attention(prompt, spans, arguments.answer, arguments.cell, arguments.layer)
     return {
+        **({"rows": cell.rows, "columns": cell.columns, "weights": cell.head(arguments.head)} if cell else {}),
         "used": None if found.used is None else found.used + 1,
         "nats": found.weights,
         "grounding": found.grounding,
@@ -251,9 +259,16 @@ def _documents(settings: Settings, collection: str) -> str:
         return "\n".join(chunk.text for _, chunk in store.iter_chunks())
 
 
-def _branching(text: str) -> tuple[int, int]:
-    step, _, rank = text.partition(":")
-    return int(step), int(rank)
+def _pair(text: str) -> tuple[int, int]:
+    """`3:2`, both counted from 1."""
+    first, _, second = text.partition(":")
+    return int(first), int(second)
+
+
+def _cell(text: str) -> tuple[int, int]:
+    """`1:2`, the first sentence and the second passage, as places from 0."""
+    sentence, passage = _pair(text)
+    return sentence - 1, passage - 1
 
 
 def _ids(xray: Xray, text: str) -> list[int]:
@@ -275,7 +290,8 @@ def _sampling(arguments: Arguments) -> SamplingSettings:
     )
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
     parser = argparse.ArgumentParser(prog="python -m interpretability", description=__doc__)
     parser.add_argument("command", choices=COMMANDS)
     parser.add_argument("text", nargs="?", default="")
@@ -295,9 +311,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rate", type=float, default=0.0, help="tokens: price per million read")
     parser.add_argument("--answer-rate", type=float, default=0.0, help="tokens: price per million written")
     parser.add_argument("--answer-tokens", type=int, default=0, help="tokens: length of the answer in the bill")
-    parser.add_argument("--branch", type=_branching, metavar="STEP:RANK", help="loop: take this candidate at this step")
+    parser.add_argument("--branch", type=_pair, metavar="STEP:RANK", help="loop: take this candidate at this step")
     parser.add_argument("--passage", action="append", default=[], help="passages: one text each")
-    parser.add_argument("--answer", default="")
+    parser.add_argument("--answer", default="", help="passages: the answer to explain")
+    parser.add_argument("--cell", type=_cell, metavar="SENTENCE:PASSAGE", help="passages: their attention by token")
     parser.add_argument("--adapter", default="", help="compare: path of an adapter")
     parser.add_argument("--other-model", default="", help="compare: path of another GGUF")
     parser.add_argument("--positive", action="append", default=[], help="compare: an example of one way")

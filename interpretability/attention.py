@@ -61,6 +61,27 @@ class SegmentAttention:
 
 
 @dataclass(frozen=True)
+class CellAttention:
+    """From the tokens of one sentence to the tokens of one passage: `weights` (heads, rows, columns) of one layer.
+
+    The rows do not sum to 1: the rest goes to the prompt around the passage.
+    """
+
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    weights: Floats
+
+    def head(self, number: int | None) -> Floats:
+        """One head's map (rows, columns), or the mean over the heads for None."""
+        return np.asarray(self.weights.mean(axis=0) if number is None else self.weights[number], dtype=np.float32)
+
+    def strongest_columns(self, k: int) -> list[int]:
+        """The `k` columns that get most, in the order of the text."""
+        best = np.argsort(-self.weights.sum(axis=(0, 1)), kind="stable")[:k]
+        return sorted(int(column) for column in best)
+
+
+@dataclass(frozen=True)
 class PassageAttention:
     """Attention from the sentences of an answer to passages, (sentences, passages), each value 0..1.
 

@@ -44,6 +44,10 @@ class Lens:
     token_ids: NDArray[np.int64]
     probabilities: Floats
 
+    def agrees_with(self, logits: Floats) -> bool:
+        """Whether the last row of the last layer names what the model itself does, logits (n_vocab,)."""
+        return int(self.token_ids[-1, -1, 0]) == int(logits.argmax())
+
     def first_layer_right(self) -> NDArray[np.int64]:
         """For every row the first layer from which on the lens says what the last layer says, (rows,)."""
         agrees = self.token_ids[:, :, 0] == self.token_ids[-1, :, 0]
@@ -72,12 +76,16 @@ def lens(model: ModelFile, hidden: HiddenStates, top: int = 5) -> Lens:
 
 def _normed(model: ModelFile, states: Floats) -> Floats:
     wide, bias = states.astype(np.float64), model.vector("output_norm.bias")
-    epsilon = float(model.setting("attention.layer_norm_rms_epsilon", 1e-5))
-    if bias is not None:  # an older architecture with LayerNorm, which also centres
+    epsilon = model.setting("attention.layer_norm_rms_epsilon")
+    if epsilon is None:  # LayerNorm, which also centres
         wide = wide - wide.mean(axis=-1, keepdims=True)
-        epsilon = float(model.setting("attention.layer_norm_epsilon", 1e-5))
+        epsilon = model.setting("attention.layer_norm_epsilon", 1e-5)
     weight = model.vector("output_norm.weight")
-    normed = wide / np.sqrt((wide**2).mean(axis=-1, keepdims=True) + epsilon) * (1.0 if weight is None else weight)
+    if weight is None and model.architecture.startswith("lfm2"):  # this family files it under the embedding's name
+        weight = model.vector("token_embd_norm.weight")
+    normed = (
+        wide / np.sqrt((wide**2).mean(axis=-1, keepdims=True) + float(epsilon)) * (1.0 if weight is None else weight)
+    )
     return np.asarray(normed + (0.0 if bias is None else bias), dtype=np.float32)
 
 

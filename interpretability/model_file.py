@@ -90,6 +90,11 @@ class ModelFile:
         info = self.tensors.get(name)
         return None if info is None else Table(self.path, info).rows([0])[0]
 
+    def is_shaped_like(self, other: "ModelFile") -> bool:
+        """Whether hidden states of both can be compared number by number: layers and widths are the same."""
+        shapes = [(model.setting("block_count"), model.setting("embedding_length")) for model in (self, other)]
+        return shapes[0] == shapes[1]
+
 
 @dataclass(frozen=True)
 class Table:
@@ -132,7 +137,7 @@ class Table:
 
 def read_model_file(path: Path) -> ModelFile:
     """Read and check the header of the GGUF at `path`. Raises ModelNotFoundError and ModelLoadError."""
-    return _read(path, path.stat().st_mtime_ns)
+    return _read(path, path.stat().st_mtime_ns if path.is_file() else 0)
 
 
 @lru_cache(maxsize=4)

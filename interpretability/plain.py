@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,14 @@ def kept_xray(folder: Path, answer_id: str) -> Any:
         return json.loads(_place(folder, answer_id).read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError):
         return None
+
+
+def forget_xrays(folder: Path, is_known: Callable[[str], bool]) -> int:
+    """Delete what was stored with answers that are gone; returns how many. What is deleted must not live on here."""
+    orphans = [path for path in folder.glob("*.json") if not is_known(path.stem)]
+    for path in orphans:
+        path.unlink(missing_ok=True)
+    return len(orphans)
 
 
 def _place(folder: Path, answer_id: str) -> Path:

@@ -24,6 +24,19 @@ class Rotation:
         lengths = np.linalg.norm(self.before, axis=-1)
         return float(np.abs(np.linalg.norm(self.after, axis=-1) / lengths - 1).max())
 
+    def pairs_are_neighbours(self, frequencies: Floats) -> bool:
+        """How this model pairs the dimensions of a head, told from what was computed; see `rotate`."""
+        positions = np.arange(len(self.before), dtype=np.float32)
+        errors = [np.abs(rotate(self.before, positions, frequencies, way) - self.after).mean() for way in (True, False)]
+        return bool(errors[0] <= errors[1])
+
+    def pair(self, number: int, frequencies: Floats, head: int = 0) -> tuple[Floats, Floats]:
+        """The two numbers that RoPE turns together, before and after, (n_tokens, 2) each."""
+        size = 2 * len(frequencies)
+        near = self.pairs_are_neighbours(frequencies)
+        places = [2 * number, 2 * number + 1] if near else [number, number + size // 2]
+        return self.before[:, head][:, places], self.after[:, head][:, places]
+
     def turned_by(self) -> Floats:
         """Angle in degrees between each vector before and after, (n_tokens, heads)."""
         product = (self.before * self.after).sum(-1)

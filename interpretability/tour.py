@@ -56,7 +56,7 @@ TOUR = (
     Stop(
         "attention",
         Bilingual(
-            "Every head mixes earlier tokens into the present one, by weights that sum to 1; the future is closed.",
+            "Every head mixes what earlier tokens hold into this one, by weights that sum to 1; the future is closed.",
             "每个注意力头按权重混入前面的词元，权重之和为 1；未来不可见。",
         ),
         Bilingual(
@@ -137,8 +137,8 @@ TOUR = (
             "模型学到的一切都在这些数字里；使用它不会改变任何一个。",
         ),
         Bilingual(
-            "Sizes are read from the file. The file's hash before and after proves that a chat teaches it nothing.",
-            "大小读自文件。前后的文件哈希证明：聊天不会让模型学到东西。",
+            "Sizes are read from the file. Its hash before and after, below, shows that using it changed nothing.",
+            "大小读自文件。下方使用前后的文件哈希表明：使用没有改变它。",
         ),
     ),
 )
@@ -194,12 +194,31 @@ def attention_is_not_use(by_leaving_out: int | None, by_attention: int) -> Myth:
     )
 
 
-def tokens_are_not_words(n_words: int, n_tokens: int) -> Myth:
-    """Is a token a word? Count both in this text."""
+def sums_name_their_own_words(nearest: str, is_input: bool) -> Myth:
+    """Does king - man + woman give queen? Only where the words that went in may not come out."""
+    return Myth(
+        Bilingual(
+            "Words can be calculated with, and the sum lies nearest to the answer.", "词可以加减，结果最靠近答案。"
+        ),
+        Bilingual(
+            f"Here the token nearest to the sum is {nearest!r}, a word that went in: the list above leaves those out."
+            if is_input
+            else f"Here that is so: {nearest!r} is nearest even if the words that went in may come out.",
+            f"这里最靠近结果的是 {nearest!r}，正是输入的词之一：上面的列表已把输入的词去掉。"
+            if is_input
+            else f"这里确实如此：即使不排除输入的词，最近的也是 {nearest!r}。",
+        ),
+    )
+
+
+def tokens_are_not_words(here: tuple[int, int], example: tuple[int, int]) -> Myth:
+    """Is a token a word? (words, tokens) of this text, and of the English example where the two differ."""
     return Myth(
         Bilingual("A token is a word.", "词元就是词。"),
         Bilingual(
-            f"This text has {n_words} words and {n_tokens} tokens.",
-            f"这段文本有 {n_words} 个词、{n_tokens} 个词元。",
+            f"This text has {here[0]} words between blanks and {here[1]} tokens; "
+            f"the English sentence above has {example[0]} and {example[1]}.",
+            f"这段文本按空格有 {here[0]} 个词、{here[1]} 个词元；"
+            f"上面的英文句子有 {example[0]} 个词、{example[1]} 个词元。",
         ),
     )

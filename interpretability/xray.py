@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from core.errors import ModelLoadError
 from core.language import Bilingual, sentence_spans
 from core.types import SamplingSettings
-from interpretability.attention import AttentionMap, PassageAttention, SegmentAttention
+from interpretability.attention import AttentionMap, CellAttention, PassageAttention, SegmentAttention
 from interpretability.attribution import Attribution, leave_one_out
 from interpretability.comparison import Change, Comparison, compare, compare_outputs, steering_vectors
 from interpretability.logit_lens import HiddenStates
@@ -167,6 +167,22 @@ class Xray:
         rows = [(len(tokens) + start, len(tokens) + end) for start, end in sentences]
         mean, strongest = (seen.between(rows, reduce)[:, 1:-1:2] for reduce in ("mean", "max"))
         return PassageAttention(tuple(answer[start:end] for start, end in sentence_spans(answer)), mean, strongest)
+
+    def cell_attention(
+        self, prompt: str, spans: Sequence[tuple[int, int]], answer: str, cell: tuple[int, int], layer: int
+    ) -> CellAttention | None:
+        """One cell of `passage_attention`, token by token: `cell` is (sentence, passage), both from 0.
+
+        None where this layer has no attention.
+        """
+        tokens, replies = self.tokens(prompt), self.tokens(answer)
+        start, end = _token_span(replies, *sentence_spans(answer)[cell[0]])
+        left, right = _token_span(tokens, *spans[cell[1]])
+        seen = self.attention([token.id for token in (*tokens, *replies)], layer, len(tokens) + start)
+        if seen is None:
+            return None
+        rows, columns = (tuple(token.text for token in part) for part in (replies[start:end], tokens[left:right]))
+        return CellAttention(rows, columns, seen.weights[:, : end - start, left:right])
 
     def compare(self, ids: Sequence[int], variant: Variant) -> Comparison:
         """The same prompt as it is and as `variant` (an adapter or a push) runs it.

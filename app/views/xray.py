@@ -8,20 +8,23 @@ import streamlit as st
 
 from app import session
 from app.answer_view import AnswerView, view_of_message
-from app.widgets import xray_input, xray_inside, xray_models, xray_output, xray_passages
+from app.widgets import xray_input, xray_inside, xray_loop, xray_models, xray_output, xray_passages
 from app.widgets.answer_text import plain_label
+from app.widgets.xray_passages import Given
 from app.widgets.xray_state import Subject
 from app.widgets.xray_text import WORDS
 from core.errors import FourfoldError
-from core.types import Message
 from inference.protocol import ChatEngine
 from interpretability.tour import TOUR
 from interpretability.xray import Xray
+from orchestrator.context import assemble, draft
+from orchestrator.events import ContextAssembled
 
 TITLE = WORDS["title"]
 # In the address: the answer whose prompt is X-rayed.
 ANSWER_PARAMETER = "answer"
 EXAMPLE = "The capital of France is"
+_NO_BUDGET = 10**9  # what is typed here is cut by nobody: the X-ray says itself where a text is too long
 
 
 def draw() -> None:
@@ -43,13 +46,14 @@ def _draw_for(engine: ChatEngine) -> None:
         return
     xray = _xray(call, engine.info.path)
     view, answer_id = _past_answer()
-    prompt = view.context.prompt if view is not None and view.context is not None else _typed_prompt(engine)
-    if not prompt.strip():
+    context = view.context if view is not None else _typed_context(engine)
+    if context is None or not context.prompt.strip():
         return
-    subject = Subject(xray, prompt, xray.tokens(prompt), language)
+    subject = Subject(xray, context.prompt, xray.tokens(context.prompt), language)
     if xray.abilities.notice is not None:
-        st.warning(plain_label(xray.abilities.notice.in_(language), 300))
-    _tabs(subject, engine, view, answer_id)
+        st.warning(plain_label(xray.abilities.notice.in_(language), 400), icon=":material/visibility_off:")
+    given = xray_passages.given_by(context, view.text, answer_id) if view is not None else None
+    _tabs(subject, engine, context, given)
 
 
 def _xray(call: Callable[..., object], path: str) -> Xray:
@@ -81,27 +85,28 @@ def _leave() -> None:
     st.query_params.pop(ANSWER_PARAMETER, None)
 
 
-def _typed_prompt(engine: ChatEngine) -> str:
+def _typed_context(engine: ChatEngine) -> ContextAssembled:
+    """The text of the form: bare, or as a turn of a chat with the template around it."""
     language = session.language()
     with st.form("xray_form", border=False):
         text = st.text_area(WORDS["prompt"].in_(language), EXAMPLE, max_chars=60_000, height=90)
         with st.container(horizontal=True, vertical_alignment="center"):
             st.form_submit_button(WORDS["run"].in_(language), type="primary", icon=":material/visibility:")
             as_chat = st.toggle(WORDS["as_chat"].in_(language), help=WORDS["as_chat_help"].in_(language))
-    return engine.render([Message("user", text)]) if as_chat and text.strip() else text
+    if as_chat and text.strip():
+        return assemble(engine, [draft("user", text, "question")], _NO_BUDGET)
+    return ContextAssembled(text, (), {}, _NO_BUDGET)
 
 
-def _tabs(subject: Subject, engine: ChatEngine, view: AnswerView | None, answer_id: str) -> None:
-    context = view.context if view is not None else None
-    given = xray_passages.given_by(context, view.text, answer_id) if view is not None and context is not None else None
+def _tabs(subject: Subject, engine: ChatEngine, context: ContextAssembled, given: Given | None) -> None:
     parts: dict[str, Callable[[], None]] = {
         "tokens": partial(xray_input.draw_tokens, subject, context),
         "embeddings": partial(xray_input.draw_embeddings, subject),
         "positions": partial(xray_input.draw_positions, subject),
-        "attention": partial(xray_inside.draw_attention, subject),
+        "attention": partial(xray_inside.draw_attention, subject, given),
         "layers": partial(xray_inside.draw_layers, subject),
         "sampling": partial(xray_output.draw_sampling, subject),
-        "loop": partial(xray_output.draw_loop, subject),
+        "loop": partial(xray_loop.draw_loop, subject),
         "passages": partial(xray_passages.draw_passages, subject, engine, given),
         "compare": partial(xray_models.draw_compare, subject),
         "dog": partial(xray_models.draw_dog, subject),
@@ -109,12 +114,28 @@ def _tabs(subject: Subject, engine: ChatEngine, view: AnswerView | None, answer_
     }
     titles = [subject.say(f"tab_{name}") for name in parts]
     opened = subject.say("tab_passages") if given is not None else titles[0]
-    tabs = st.tabs(titles, default=opened, key=f"xray_tabs_{subject.language}_{answer_id}", on_change="rerun")
+    key = f"xray_tabs_{subject.language}_{given.answer_id if given is not None else ''}"
+    tabs = st.tabs(titles, default=opened, key=key, on_change="rerun")
     for tab, (name, draw_part) in zip(tabs, parts.items(), strict=True):
         if tab.open:
             with tab:
                 _guide(subject, name)
                 draw_part()
+                _onward(subject, list(parts), name, key)
+
+
+def _onward(subject: Subject, names: list[str], name: str, key: str) -> None:
+    """The tour's next stop, one click away."""
+    place = names.index(name) + 1
+    if place == len(names):
+        return
+    title = subject.say(f"tab_{names[place]}")
+    label = subject.say("onward", n=place + 1, total=len(names), title=title)
+
+    def go() -> None:
+        st.session_state[key] = title
+
+    st.button(label, key=f"onward_{name}", type="tertiary", icon=":material/arrow_forward:", on_click=go)
 
 
 def _guide(subject: Subject, name: str) -> None:

@@ -1,7 +1,7 @@
 """The charts of the X-ray: every one has axes, units and a legend; no numbers are computed here."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import altair as alt
 import numpy as np
@@ -13,8 +13,14 @@ ROW_HEIGHT = 22
 DENSE_ROW_HEIGHT = 13
 GREEN = "#1d8c6c"
 _RANGE: Final = ["#eef5f2", "#1d8c6c", "#0b4a39"]
+_SERIES: Final = [GREEN, "#c98a2b", "#6a5acd", "#5b8def"]
 _DIVERGING: Final = "purplegreen"
 _MAX_CELLS = 20_000
+_FLAT_CHARACTERS = 36  # of all column labels together: they fit side by side on a phone
+_ALL_LABELS = 30
+# Long labels and legends must leave room for the picture on a phone.
+_ROW_AXIS: Final = alt.Axis(labelLimit=120, labelFlush=False)
+_GRADIENT: Final = alt.Legend(orient="top", gradientLength=160)
 
 
 def visible(text: str, position: int | None = None) -> str:
@@ -28,14 +34,26 @@ def _table(columns: Mapping[str, Sequence[object]]) -> alt.InlineData:
     return alt.InlineData(values=[dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)])
 
 
+def _column_axis(columns: Sequence[str]) -> alt.Axis:
+    """Labels lie flat where they are short and few, and none is dropped while there is room for all."""
+    longest = max((len(column) for column in columns), default=0)
+    flat = longest * len(columns) <= _FLAT_CHARACTERS
+    dropped = len(columns) > _ALL_LABELS
+    return alt.Axis(labelAngle=0 if flat else -60, labelLimit=90, labelFlush=False, labelOverlap=dropped)
+
+
 def heatmap(
     matrix: Floats,
     rows: Sequence[str],
     columns: Sequence[str],
     titles: tuple[str, str, str],
     domain: tuple[float, float] | None = None,
-) -> None:
-    """A matrix (rows, columns) as colours. `titles`: of the rows, of the columns, of the value with its unit."""
+    pick: str = "",
+) -> tuple[str, str] | None:
+    """A matrix (rows, columns) as colours. `titles`: of the rows, of the columns, of the value with its unit.
+
+    With `pick`, a key for the chart, cells answer to clicks: the (row, column) of the one clicked last is returned.
+    """
     # What has no value, such as attention to the future, stays empty.
     if matrix.size > _MAX_CELLS:
         matrix, rows, columns = matrix[-100:, -200:], rows[-100:], columns[-200:]
@@ -54,11 +72,9 @@ def heatmap(
         alt.Chart(cells)
         .mark_rect()
         .encode(
-            x=alt.X("column:N", sort=list(columns), title=titles[1], axis=alt.Axis(labelAngle=-60, labelLimit=90)),
-            y=alt.Y("row:N", sort=list(rows), title=titles[0], axis=alt.Axis(labelLimit=130)),
-            color=alt.Color(
-                "value:Q", title=titles[2], scale=scale, legend=alt.Legend(orient="top", gradientLength=220)
-            ),
+            x=alt.X("column:N", sort=list(columns), title=titles[1], axis=_column_axis(columns)),
+            y=alt.Y("row:N", sort=list(rows), title=titles[0], axis=_ROW_AXIS),
+            color=alt.Color("value:Q", title=titles[2], scale=scale, legend=_GRADIENT),
             tooltip=[
                 alt.Tooltip("row:N", title=titles[0]),
                 alt.Tooltip("column:N", title=titles[1]),
@@ -67,7 +83,19 @@ def heatmap(
         )
         .properties(height=alt.Step(ROW_HEIGHT if len(rows) <= 30 else DENSE_ROW_HEIGHT))
     )
-    st.altair_chart(chart, width="stretch")
+    if not pick:
+        st.altair_chart(chart, width="stretch")
+        return None
+    cell = alt.selection_point(name="cell", fields=["row", "column"])
+    state: Any = st.altair_chart(chart.add_params(cell), width="stretch", key=pick, on_select="rerun")
+    chosen = state["selection"].get("cell", [])
+    return (str(chosen[0]["row"]), str(chosen[0]["column"])) if chosen else None
+
+
+def _value_axis(values: Sequence[float]) -> alt.Axis:
+    """Few ticks; whole numbers where only whole numbers are drawn."""
+    counted = all(float(value).is_integer() for value in values)
+    return alt.Axis(tickCount=6, tickMinStep=1 if counted else alt.Undefined)
 
 
 def bars(
@@ -86,13 +114,13 @@ def bars(
         }
     )
     encoding: dict[str, object] = {
-        "y": alt.Y("label:N", sort=unique, title=titles[0], axis=alt.Axis(labelLimit=180)),
-        "x": alt.X("value:Q", title=titles[1]),
+        "y": alt.Y("label:N", sort=unique, title=titles[0], axis=_ROW_AXIS),
+        "x": alt.X("value:Q", title=titles[1], axis=_value_axis(values)),
         "color": alt.Color(
             "series:N",
             sort=list(dict.fromkeys(series[1])) if series else None,
             title=series[0] if series else None,
-            scale=alt.Scale(range=[GREEN, "#c98a2b", "#6a5acd", "#5b8def"]),
+            scale=alt.Scale(range=_SERIES),
             legend=alt.Legend(orient="top"),
         ),
         "tooltip": [
@@ -123,8 +151,19 @@ def lines(
         .mark_line(point=len(values) < 60)
         .encode(
             x=alt.X("x:Q", title=titles[0], axis=alt.Axis(tickMinStep=1)),
-            y=alt.Y("value:Q", title=titles[1], scale=alt.Scale(type="log" if logarithmic else "linear")),
-            color=alt.Color("series:N", sort=list(names), title=titles[2], legend=alt.Legend(orient="top", columns=6)),
+            y=alt.Y(
+                "value:Q",
+                title=titles[1],
+                scale=alt.Scale(type="log" if logarithmic else "linear"),
+                axis=alt.Axis(tickCount=6),
+            ),
+            color=alt.Color(
+                "series:N",
+                sort=list(names),
+                title=titles[2],
+                scale=alt.Scale(range=_SERIES) if len(names) <= len(_SERIES) else alt.Undefined,
+                legend=alt.Legend(orient="top", columns=3),
+            ),
             tooltip=[
                 alt.Tooltip("series:N", title=titles[2]),
                 alt.Tooltip("x:Q", title=titles[0]),
@@ -136,13 +175,22 @@ def lines(
     st.altair_chart(chart, width="stretch")
 
 
-def scatter(points: Floats, labels: Sequence[str], titles: tuple[str, str, str]) -> None:
-    """Labelled points (n, 2). `titles`: of both axes, of the legend."""
+def scatter(
+    points: Floats, labels: Sequence[str], titles: tuple[str, str, str], kinds: Sequence[str] | None = None
+) -> None:
+    """Labelled points (n, 2). `titles`: of both axes, of the legend; `kinds` colour the points, one name each."""
     x, y = points.astype(float).T.tolist()
-    table = _table({"x": x, "y": y, "label": list(labels), "kind": [titles[2]] * len(labels)})
+    named = list(kinds) if kinds else [titles[2]] * len(labels)
+    table = _table({"x": x, "y": y, "label": list(labels), "kind": named})
     base = alt.Chart(table).encode(x=alt.X("x:Q", title=titles[0]), y=alt.Y("y:Q", title=titles[1]))
     dots = base.mark_circle(size=60).encode(
-        color=alt.Color("kind:N", title=None, scale=alt.Scale(range=[GREEN]), legend=alt.Legend(orient="top")),
+        color=alt.Color(
+            "kind:N",
+            title=titles[2] if kinds else None,
+            sort=list(dict.fromkeys(named)),
+            scale=alt.Scale(range=_SERIES),
+            legend=alt.Legend(orient="top"),
+        ),
         tooltip=[alt.Tooltip("label:N", title=titles[2])],
     )
     names = base.mark_text(dx=8, align="left", color="gray").encode(text="label:N")
@@ -166,13 +214,11 @@ def lens_grid(
         }
     )
     base = alt.Chart(table).encode(
-        x=alt.X("column:N", sort=list(columns), title=titles[1], axis=alt.Axis(labelAngle=-40, labelLimit=90)),
-        y=alt.Y("row:N", sort=list(rows), title=titles[0]),
+        x=alt.X("column:N", sort=list(columns), title=titles[1], axis=_column_axis(columns)),
+        y=alt.Y("row:N", sort=list(rows), title=titles[0], axis=_ROW_AXIS),
     )
     cells = base.mark_rect().encode(
-        color=alt.Color(
-            "value:Q", title=titles[2], scale=alt.Scale(range=_RANGE, domain=[0, 1]), legend=alt.Legend(orient="top")
-        ),
+        color=alt.Color("value:Q", title=titles[2], scale=alt.Scale(range=_RANGE, domain=[0, 1]), legend=_GRADIENT),
         tooltip=[
             alt.Tooltip("row:N", title=titles[0]),
             alt.Tooltip("column:N", title=titles[1]),

@@ -6,17 +6,19 @@ import streamlit as st
 from app.widgets import xray_charts as charts
 from app.widgets.xray_state import Subject
 from interpretability import embeddings
-from interpretability.positions import rotate, rotation_frequencies
-from interpretability.tokens import PARALLEL, bill, density, replay_merges
-from interpretability.tour import tokens_are_not_words
+from interpretability.model_file import Floats
+from interpretability.positions import Rotation, rotate, rotation_frequencies
+from interpretability.tokens import PARALLEL, Density, bill, density, replay_merges
+from interpretability.tour import sums_name_their_own_words, tokens_are_not_words
 from orchestrator.events import ContextAssembled
 
 _COLOURS = ("rgb(29 140 108 / 22%)", "rgb(240 190 60 / 30%)", "rgb(120 110 220 / 22%)", "rgb(220 120 50 / 22%)")
 _SHOWN_DIMENSIONS = 24
 _MOST_TOKENS = 40
+_TURNED = 12  # points of the rotation's picture: more would hide each other
 
 
-def draw_tokens(subject: Subject, context: ContextAssembled | None) -> None:
+def draw_tokens(subject: Subject, context: ContextAssembled) -> None:
     """Pieces in colour, the table of ids and bytes, merges, density, the bill."""
     _pieces(subject)
     dense = density(subject.prompt, lambda _: len(subject.tokens))
@@ -33,8 +35,12 @@ def draw_tokens(subject: Subject, context: ContextAssembled | None) -> None:
     _merges(subject)
     _languages(subject)
     _bill(subject, context)
-    myth = tokens_are_not_words(len(subject.prompt.split()), len(subject.tokens))
-    st.caption(subject.say("myth", claim=myth.claim.in_(subject.language), answer=myth.answer.in_(subject.language)))
+    known = subject.kept("english", lambda: len(subject.xray.tokens(PARALLEL[0])))
+    subject.myth(tokens_are_not_words(_words_and_tokens(subject), (len(PARALLEL[0].split()), known)))
+
+
+def _words_and_tokens(subject: Subject) -> tuple[int, int]:
+    return len(subject.prompt.split()), len(subject.tokens)
 
 
 def _pieces(subject: Subject) -> None:
@@ -46,6 +52,7 @@ def _pieces(subject: Subject) -> None:
         for place, token in enumerate(subject.tokens)
     )
     st.html(f'<div class="ff-prompt" style="max-height:14rem;overflow-y:auto">{spans}</div>')
+    st.caption(subject.say("colours"))
 
 
 def _merges(subject: Subject) -> None:
@@ -63,19 +70,32 @@ def _merges(subject: Subject) -> None:
 
 
 def _languages(subject: Subject) -> None:
+    """English beside Chinese: what the same content takes in tokens of this model."""
     st.markdown(f"**{subject.say('parallel')}**")
-    counts = subject.kept("parallel", lambda: [len(subject.xray.tokens(text)) for text in PARALLEL])
-    charts.bars([text[:34] + "…" for text in PARALLEL], counts, (subject.say("sentence"), subject.say("tokens")))
+    names = (subject.say("english"), subject.say("chinese"))
+    fields = zip(st.columns(2), names, PARALLEL, strict=True)
+    texts = [column.text_input(name, text) for column, name, text in fields]
+    found = subject.kept("parallel", lambda: [_density(subject, text) for text in texts], *texts)
+    left, right = st.columns(2)
+    with left:
+        charts.bars(names, [one.tokens for one in found], (subject.say("sentence"), subject.say("tokens")))
+    with right:
+        titles = (subject.say("sentence"), subject.say("characters_per_token"))
+        charts.bars(names, [one.characters_per_token for one in found], titles)
 
 
-def _bill(subject: Subject, context: ContextAssembled | None) -> None:
+def _density(subject: Subject, text: str) -> Density:
+    return density(text, lambda text: len(subject.xray.tokens(text)))
+
+
+def _bill(subject: Subject, context: ContextAssembled) -> None:
     st.markdown(f"**{subject.say('bill')}**")
     first, second, third = st.columns(3)
     rate_in = first.number_input(subject.say("rate_in"), 0.0, 1000.0, 1.0)
     rate_out = second.number_input(subject.say("rate_out"), 0.0, 1000.0, 3.0)
     answer = third.number_input(subject.say("answer_length"), 0, 100_000, 200)
-    parts: list[tuple[str, int]] = [("question", len(subject.tokens))]
-    if context is not None:
+    parts: list[tuple[str, int]] = [("question", len(subject.tokens))]  # a bare text, without a template
+    if context.spans:
         parts = [(span.origin, span.tokens) for span in context.spans]
     cost = bill(parts, int(answer), rate_in, rate_out)
     names = [subject.say(f"origin_{origin}") for origin in cost.tokens_by_origin]
@@ -88,8 +108,11 @@ def draw_embeddings(subject: Subject) -> None:
     """Angles, nearest words, arithmetic, the map."""
     ids = list(dict.fromkeys(subject.ids))[-_MOST_TOKENS:]
     labels = [charts.visible(token.text, token.id) for token in dict.fromkeys(subject.tokens)][-_MOST_TOKENS:]
+    if len(set(subject.ids)) > _MOST_TOKENS:
+        st.caption(subject.say("window", n=_MOST_TOKENS, total=len(set(subject.ids))))
     rows = subject.kept("rows", lambda: subject.xray.model.embedding.rows(ids))
-    titles = (subject.say("token"), subject.say("token"), subject.say("angle"))
+    st.markdown(f"**{subject.say('angles')}**")
+    titles = (subject.say("token_id"), subject.say("token_id"), subject.say("angle"))
     charts.heatmap(embeddings.angles(rows), labels, labels, titles, (0.0, 120.0))
     chosen = st.selectbox(
         subject.say("nearest"), range(len(ids)), index=len(ids) - 1, format_func=lambda at: labels[at]
@@ -98,7 +121,7 @@ def draw_embeddings(subject: Subject) -> None:
     _arithmetic(subject)
     flat = embeddings.plane(rows)
     st.markdown(f"**{subject.say('plane', share=flat.explained)}**")
-    axes = (subject.say("direction", n=1), subject.say("direction", n=2), subject.say("token"))
+    axes = (subject.say("direction", n=1), subject.say("direction", n=2), subject.say("token_id"))
     charts.scatter(flat.points, labels, axes)
 
 
@@ -109,6 +132,11 @@ def _arithmetic(subject: Subject) -> None:
     minus = _words(subject, right.text_input(subject.say("minus"), "France"))
     if plus:
         _neighbours(subject, plus, minus)
+    if plus and minus:
+        vector = embeddings.combine(subject.xray.model, plus, minus)
+        table = subject.xray.model.embedding
+        best = subject.kept("sum", lambda: embeddings.nearest(table, vector, 1)[0].token_id, *plus, -1, *minus)
+        subject.myth(sums_name_their_own_words(subject.names([best])[0], best in (*plus, *minus)))
 
 
 def _words(subject: Subject, text: str) -> list[int]:
@@ -145,14 +173,29 @@ def draw_positions(subject: Subject) -> None:
     turned = np.stack([rotation.turned_by().mean(axis=1) for rotation in pair], axis=1)
     names = (subject.say("query"), subject.say("key"))
     charts.lines(turned, names, (subject.say("position"), subject.say("degrees"), subject.say("vector")))
+    frequencies = rotation_frequencies(subject.xray.model)
+    _turning(subject, pair[0], frequencies)
     st.markdown(f"**{subject.say('rope_dot')}**")
-    _distance(subject, pair[0].before[-1:, :1])
+    _distance(subject, pair[0], frequencies)
 
 
-def _distance(subject: Subject, query: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> None:
-    """The product of a vector with itself, turned to growing distances: nearness is built in."""
+def _turning(subject: Subject, queries: Rotation, frequencies: Floats) -> None:
+    """One pair of numbers of each query, before and after: points on circles, turned by position."""
+    st.markdown(f"**{subject.say('rope_pair')}**")
+    number = int(st.slider(subject.say("pair"), 0, len(frequencies) - 1, 0, help=subject.say("pair_help")))
+    before, after = (points[-_TURNED:] for points in queries.pair(number, frequencies))
+    labels = subject.labels[-_TURNED:]
+    kinds = [subject.say("before_rope")] * len(before) + [subject.say("after_rope")] * len(after)
+    axes = (subject.say("first_number"), subject.say("second_number"), subject.say("query"))
+    charts.scatter(np.concatenate([before, after]), [*labels, *labels], axes, kinds)
+
+
+def _distance(subject: Subject, queries: Rotation, frequencies: Floats) -> None:
+    """The product of the last query with itself, turned to growing distances: nearness is built in."""
     steps = np.arange(64, dtype=np.float32)
-    turned = rotate(np.repeat(query, len(steps), axis=0), steps, rotation_frequencies(subject.xray.model))
+    query = queries.before[-1:, :1]
+    way = queries.pairs_are_neighbours(frequencies)
+    turned = rotate(np.repeat(query, len(steps), axis=0), steps, frequencies, way)
     products = (turned * query).sum(-1) / (query * query).sum(-1)
     titles = (subject.say("distance"), subject.say("product"), subject.say("vector"))
     charts.lines(products.astype(np.float32), [subject.say("query")], titles)

@@ -14,7 +14,6 @@ from app.widgets.xray_state import Subject
 from core.errors import FourfoldError
 from core.types import SamplingSettings
 from interpretability.bigram import DOG_TEXT, BigramModel, train_bigram
-from interpretability.comparison import Comparison
 from interpretability.model_file import read_model_file
 from interpretability.parameters import Anatomy, anatomy
 from interpretability.tour import unchanged_by_use
@@ -23,22 +22,23 @@ from interpretability.xray import PLAIN, Variant
 _POSITIVE = "I love this, it is wonderful.\nWhat a great and happy day."
 _NEGATIVE = "I hate this, it is terrible.\nWhat an awful and sad day."
 _DOCUMENT_CHUNKS = 5000
+_COMPARED = 256  # the last tokens of a long prompt: the comparison keeps every layer's state of each
 
 
 def draw_compare(subject: Subject) -> None:
-    """Adapter on and off, two models, steering."""
-    if not subject.xray.abilities.hidden:
-        st.info(subject.say("only_output"))
-        return
-    _steering(subject)
-    st.divider()
+    """Adapter on and off, steering, two models. Where the inside cannot be read, the outputs alone."""
     _adapters(subject)
+    st.divider()
+    _steering(subject)
     st.divider()
     _models(subject)
 
 
 def _steering(subject: Subject) -> None:
     st.markdown(f"**{subject.say('steer')}**")
+    if not subject.xray.abilities.hidden:
+        st.info(subject.say("only_output"))
+        return
     left, right = st.columns(2)
     positive = left.text_area(subject.say("positive"), _POSITIVE).strip().splitlines()
     negative = right.text_area(subject.say("negative"), _NEGATIVE).strip().splitlines()
@@ -47,12 +47,7 @@ def _steering(subject: Subject) -> None:
         return
     place = (tuple(positive), tuple(negative))
     vectors = subject.kept("vectors", lambda: subject.xray.steering(positive, negative), *place)
-    variant = Variant(vectors=vectors, strength=strength)
-    _difference(subject, variant, (*place, strength))
-    for name, run in ((subject.say("as_is"), PLAIN), (subject.say("changed"), variant)):
-        text = subject.kept("goes_on", partial(_goes_on, subject, run), name, *place, strength)
-        st.caption(f"{subject.say('continues')} ({name})")
-        st.code(text, language=None, wrap_lines=True)
+    _difference(subject, Variant(vectors=vectors, strength=strength), (*place, strength))
 
 
 def _goes_on(subject: Subject, variant: Variant) -> str:
@@ -61,50 +56,63 @@ def _goes_on(subject: Subject, variant: Variant) -> str:
     return b"".join(token.data for token in taken).decode("utf-8", "replace")
 
 
-def _difference(subject: Subject, variant: Variant, place: tuple[object, ...]) -> None:
-    def run() -> Comparison:
-        return subject.xray.compare(subject.ids[-256:], variant)
-
-    compared = subject.kept("compared", run, *place)
-    titles = (subject.say("layer"), subject.say("layer_distance"), subject.say("variant"))
-    charts.lines(compared.layer_distance[:, None], [subject.say("changed")], titles)
+def _difference(subject: Subject, variant: Variant, place: tuple[object, ...], name: str = "changed") -> None:
+    """What `variant` changes: per layer, in the output, and in the words that follow."""
+    compared = subject.kept("compared", lambda: subject.xray.compare(subject.ids[-_COMPARED:], variant), *place)
+    if len(compared.layer_distance):
+        titles = (subject.say("layer"), subject.say("layer_distance"), subject.say("variant"))
+        charts.lines(compared.layer_distance[:, None], [subject.say(name)], titles)
     st.caption(subject.say("divergence", bits=compared.divergence))
     names = subject.names([change.token_id for change in compared.changes])
-    labels = [f"{place + 1} {name}" for place, name in enumerate(names) for _ in range(2)]
+    labels = [f"{rank + 1} {token}" for rank, token in enumerate(names) for _ in range(2)]
     values = [value for change in compared.changes for value in (change.before, change.after)]
-    series = [subject.say("as_is"), subject.say("changed")] * len(names)
+    series = [subject.say("as_is"), subject.say(name)] * len(names)
     charts.bars(labels, values, (subject.say("token"), subject.say("probability")), (subject.say("variant"), series))
+    for which, run in (("as_is", PLAIN), (name, variant)):
+        text = subject.kept("goes_on", partial(_goes_on, subject, run), which, *(place if run is variant else ()))
+        st.caption(f"{subject.say('continues')} ({subject.say(which)})")
+        st.code(text, language=None, wrap_lines=True)
 
 
 def _adapters(subject: Subject) -> None:
     from training.adapters import AdapterLibrary
 
     st.markdown(f"**{subject.say('adapter')}**")
-    found = AdapterLibrary(session.container().settings).list()
+    box = session.container()
+    base = box.model.sha256 if box.model is not None else ""
+    found = [adapter for adapter in AdapterLibrary(box.settings).list() if adapter.fits(base)]
     if not found:
         st.caption(subject.say("no_adapters"))
         return
-    chosen = st.selectbox(subject.say("adapter"), found, index=None, format_func=lambda adapter: adapter.name)
+    chosen = st.selectbox(
+        subject.say("adapter_on"),
+        found,
+        index=None,
+        format_func=lambda a: a.name,
+        placeholder=subject.say("adapter_off"),
+    )
     if chosen is not None:
-        _difference(subject, Variant(adapter=str(chosen.path)), ("adapter", str(chosen.path)))
+        _difference(subject, Variant(adapter=str(chosen.path)), ("adapter", str(chosen.path)), "with_adapter")
 
 
 def _models(subject: Subject) -> None:
-    st.markdown(f"**{subject.say('other_model')}**")
-    path = st.text_input(subject.say("other_model"), "", label_visibility="collapsed").strip()
+    st.markdown(f"**{subject.say('two_models')}**")
+    path = st.text_input(subject.say("other_model"), "", placeholder="/models/another.gguf").strip()
     if not path:
         return
     try:
         other = read_model_file(Path(path).expanduser())
         if other.tokens != subject.xray.model.tokens:
             _side_by_side(subject, other.path)
-            return
-        variant = Variant(model=str(other.path))
-        logits = subject.kept("other", lambda: subject.xray.logits(subject.ids, variant), path)
-        own = subject.kept("logits", lambda: subject.xray.logits(subject.ids))
-        output_bars(subject, [(subject.xray.path.stem, own), (other.path.stem, logits)])
-    except (FourfoldError, OSError) as error:
-        st.error(plain_label(str(error), 300))
+        elif other.is_shaped_like(subject.xray.model):
+            _difference(subject, Variant(model=str(other.path)), ("model", str(other.path)), "second_model")
+        else:
+            variant = Variant(model=str(other.path))
+            logits = subject.kept("other", lambda: subject.xray.logits(subject.ids, variant), path)
+            own = subject.kept("logits", lambda: subject.xray.logits(subject.ids))
+            output_bars(subject, [(subject.xray.path.stem, own), (other.path.stem, logits)])
+    except FourfoldError as error:
+        st.error(plain_label(error.message.in_(subject.language), 300))
 
 
 def _side_by_side(subject: Subject, path: Path) -> None:
@@ -135,6 +143,9 @@ def draw_dog(subject: Subject) -> None:
         st.caption(subject.say("no_documents"))
         return
     own = subject.kept("bigram", lambda: train_bigram(texts), session.collection(), len(texts))
+    frequent = own.frequent(6)
+    table = own.table(frequent)
+    charts.heatmap(table, frequent, frequent, titles, (0.0, max(0.01, float(table.max()))))
     _next(subject, own, list(own.frequent(200)), 0, "own")
 
 
@@ -148,9 +159,22 @@ def _next(subject: Subject, model: BigramModel, words: list[str], index: int, ke
     follow = model.next_words(given)[:10]
     if follow:
         st.caption(subject.say("formula", a=plain_label(given, 30), b=plain_label(follow[0][0], 30)))
-    titles = (subject.say("next_word"), subject.say("probability"))
-    charts.bars([word for word, _ in follow], [chance for _, chance in follow], titles)
+    left, right = st.columns(2)
+    with left:
+        st.caption(subject.say("counted"))
+        titles = (subject.say("next_word"), subject.say("probability"))
+        charts.bars([word for word, _ in follow], [chance for _, chance in follow], titles)
+    with right:
+        st.caption(subject.say("same_word_model", word=plain_label(given, 30)))
+        _next_of_model(subject, given)
     st.caption(f"{subject.say('dog_writes')}: {plain_label(' '.join(model.generate(given, 12, seed=1)), 200)}")
+
+
+def _next_of_model(subject: Subject, word: str) -> None:
+    """The real model after the same word alone, in the same chart."""
+    found = subject.kept("after_word", lambda: subject.xray.next_words(word), word)
+    names = [f"{rank} {charts.visible(token.text)}" for rank, (token, _) in enumerate(found, 1)]
+    charts.bars(names, [chance for _, chance in found], (subject.say("token"), subject.say("probability")))
 
 
 def _documents() -> list[str]:
@@ -188,8 +212,9 @@ def draw_parameters(subject: Subject) -> None:
 def _numbers(subject: Subject, body: Anatomy) -> None:
     facts = {
         subject.say("million"): f"{body.n_parameters / 1e6:.1f}",
-        subject.say("layer"): str(body.n_layers),
-        subject.say("head"): f"{body.n_heads} / {body.n_kv_heads}",
+        subject.say("layers"): str(body.n_layers),
+        subject.say("heads"): f"{body.n_heads} / {body.n_kv_heads}",
+        subject.say("context"): f"{body.n_ctx_train:,}",
         subject.say("kv"): f"{body.kv_bytes_per_token / 1024:.1f} KiB",
         subject.say("flops"): f"{body.flops_per_token(0) / 1e9:.2f} GFLOP",
     }
@@ -214,5 +239,4 @@ def _measured(subject: Subject, body: Anatomy) -> None:
     charts.bars(names, values, (subject.say("kv"), "KiB"))
     gflop = body.flops(len(subject.ids)) / 1e9
     st.caption(subject.say("speed", gflop=gflop, seconds=measured.seconds, rate=gflop / measured.seconds))
-    myth = unchanged_by_use(info.sha256, measured.sha256)
-    st.caption(subject.say("myth", claim=myth.claim.in_(subject.language), answer=myth.answer.in_(subject.language)))
+    subject.myth(unchanged_by_use(info.sha256, measured.sha256))

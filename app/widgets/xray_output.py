@@ -1,4 +1,4 @@
-"""X-ray, what comes out: the distribution under the sliders of sampling, and the loop with its branches."""
+"""X-ray, what comes out: the distribution under the sliders of sampling."""
 
 import numpy as np
 import streamlit as st
@@ -7,13 +7,11 @@ from app.widgets import xray_charts as charts
 from app.widgets.answer_text import plain_label
 from app.widgets.xray_state import Subject
 from core.types import SamplingSettings
-from interpretability.loop import Branch, Step
 from interpretability.model_file import Floats
 from interpretability.sampling_steps import Draw, Sampler, softmax
 from interpretability.tour import top_k_is_not_temperature
 
 _SHOWN = 15
-_BRANCH = "xray_branch"
 
 
 def draw_sampling(subject: Subject) -> None:
@@ -24,20 +22,22 @@ def draw_sampling(subject: Subject) -> None:
     _distribution(subject, draw)
     token = subject.names([draw.token_id])[0]
     st.success(subject.say("drawn", seed=settings.seed, token=plain_label(token, 40)))
+    if settings.repeat_penalty != 1.0:
+        st.caption(subject.say("penalised"))
     _stages(subject, draw)
-    myth = top_k_is_not_temperature(logits)
-    st.caption(subject.say("myth", claim=myth.claim.in_(subject.language), answer=myth.answer.in_(subject.language)))
+    subject.myth(top_k_is_not_temperature(logits))
 
 
 def _sliders(subject: Subject) -> SamplingSettings:
-    left, middle, right = st.columns(3)
+    # Two rows of columns: on a phone, where columns are stacked, the order stays that of the stages.
+    cells = [*st.columns(3), *st.columns(3)]
     return SamplingSettings(
-        temperature=left.slider(subject.say("temperature"), 0.0, 3.0, 0.8, 0.05),
-        top_k=middle.slider(subject.say("stage_top_k"), 0, 100, 40),
-        top_p=right.slider(subject.say("stage_top_p"), 0.05, 1.0, 0.95, 0.01),
-        min_p=left.slider(subject.say("stage_min_p"), 0.0, 0.5, 0.05, 0.01),
-        repeat_penalty=middle.slider(subject.say("penalty"), 1.0, 2.0, 1.0, 0.05),
-        seed=int(right.number_input(subject.say("seed"), 0, 2**32 - 1, 42)),
+        temperature=cells[0].slider(subject.say("temperature"), 0.0, 3.0, 0.8, 0.05),
+        top_k=cells[1].slider(subject.say("stage_top_k"), 0, 100, 40),
+        top_p=cells[2].slider(subject.say("stage_top_p"), 0.05, 1.0, 0.95, 0.01),
+        min_p=cells[3].slider(subject.say("stage_min_p"), 0.0, 0.5, 0.05, 0.01),
+        repeat_penalty=cells[4].slider(subject.say("penalty"), 1.0, 2.0, 1.0, 0.05),
+        seed=int(cells[5].number_input(subject.say("seed"), 0, 2**32 - 1, 42)),
     )
 
 
@@ -64,62 +64,13 @@ def _stages(subject: Subject, draw: Draw) -> None:
         },
         hide_index=True,
     )
-    st.metric(subject.say("ending"), f"{_ending(subject, draw.stages[0].probabilities):.2%}")
+    st.metric(subject.say("ending"), f"{100 * _ending(subject, draw.stages[0].probabilities):.2g} %")
 
 
 def _ending(subject: Subject, probabilities: Floats) -> float:
     names = ("tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id")
     ends = {int(subject.xray.model.metadata[name]) for name in names if name in subject.xray.model.metadata}
     return float(probabilities[list(ends)].sum())
-
-
-def draw_loop(subject: Subject) -> None:
-    """One token a click; another candidate is another branch; back is free."""
-    branch = _branch(subject)
-    temperature = st.slider(subject.say("temperature"), 0.0, 2.0, 0.0, 0.1, key="loop_temperature")
-    settings = SamplingSettings(temperature=temperature, seed=42 + len(branch.steps))
-    with st.container(horizontal=True, gap="small"):
-        go_on = st.button(subject.say("step"), icon=":material/play_arrow:", type="primary")
-        play = st.button(subject.say("play"), icon=":material/fast_forward:")
-        back = st.button(subject.say("rewind"), icon=":material/undo:", disabled=not branch.steps)
-        restart = st.button(subject.say("restart"), icon=":material/first_page:", disabled=not branch.steps)
-    if go_on or play:
-        with st.spinner(subject.say("working")):
-            branch = branch.extended(subject.xray.steps(branch.ids, 10 if play else 1, settings))
-    elif back or restart:
-        branch = branch.rewound(len(branch.steps) - 1 if back else 0)
-    st.session_state[_BRANCH] = branch
-    _written(subject, branch)
-
-
-def _branch(subject: Subject) -> Branch:
-    kept = st.session_state.get(_BRANCH)
-    if isinstance(kept, Branch) and kept.prompt_ids == tuple(subject.ids):
-        return kept
-    return Branch(tuple(subject.ids))
-
-
-def _written(subject: Subject, branch: Branch) -> None:
-    if not branch.steps:
-        st.caption(subject.say("nothing_yet"))
-        return
-    taken = subject.xray.tokens_of([step.token_id for step in branch.steps])
-    st.markdown(f"**{subject.say('written')}**")
-    text = b"".join(token.data for token in taken).decode("utf-8", "replace")
-    st.code(text, language=None, wrap_lines=True)
-    step = branch.steps[-1]
-    names = [f"{rank + 1} {name}" for rank, name in enumerate(subject.names(list(step.candidates)))]
-    st.markdown(subject.say("last_step"))
-    charts.bars(names, step.probabilities, (subject.say("token"), subject.say("probability")))
-    _branching(subject, branch, step, names)
-
-
-def _branching(subject: Subject, branch: Branch, step: Step, names: list[str]) -> None:
-    st.caption(f"{subject.say('ending')}: {step.end_probability:.2%}")
-    chosen = st.selectbox(subject.say("candidates"), range(len(names)), format_func=lambda at: names[at])
-    if st.button(subject.say("branch"), icon=":material/alt_route:"):
-        st.session_state[_BRANCH] = branch.choosing(len(branch.steps) - 1, step.candidates[chosen])
-        st.rerun()
 
 
 def output_bars(subject: Subject, runs: list[tuple[str, Floats]]) -> None:

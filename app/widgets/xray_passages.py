@@ -16,7 +16,7 @@ from core.language import language_of
 from inference.protocol import ChatEngine
 from interpretability.attention import PassageAttention
 from interpretability.attribution import Attribution
-from interpretability.plain import keep_xray, kept_xray, to_plain
+from interpretability.plain import forget_xrays, keep_xray, kept_xray, to_plain
 from interpretability.tour import attention_is_not_use
 from orchestrator.events import ContextAssembled
 
@@ -47,16 +47,54 @@ def given_by(context: ContextAssembled, answer: str, answer_id: str) -> Given | 
 
 
 def draw_passages(subject: Subject, engine: ChatEngine, given: Given | None) -> None:
-    """The weights of a past answer's passages, or of passages typed here."""
+    """The weights of a past answer's passages, or of passages typed here; as they were stored, where they were."""
     chosen = given or _typed(subject, engine)
     if chosen is None:
         return
-    kept = _already_kept(chosen)
-    if kept is None and st.session_state.get("xray_find") != _key(chosen):
+    kept = _stored(chosen)
+    if kept is not None:
+        st.caption(subject.say("reopened"))
+        if st.button(subject.say("forget"), icon=":material/delete:"):
+            forget_xrays(_folder(), lambda answer_id: answer_id != chosen.answer_id)
+            st.rerun()
+        _draw_found(subject, chosen, *kept)
+        return
+    if st.session_state.get("xray_find") != _key(chosen):
         if not st.button(subject.say("find_out"), type="primary", icon=":material/search_insights:"):
             return
         st.session_state["xray_find"] = _key(chosen)
-    _draw_found(subject, chosen)
+    place = (chosen.prompt, chosen.answer)
+    found = subject.kept("loo", lambda: subject.xray.attribute(chosen.prompt, chosen.spans, chosen.answer), *place)
+    _draw_found(
+        subject, chosen, found, passage_attention(subject, chosen) if subject.xray.abilities.attention else None
+    )
+
+
+def passage_attention(subject: Subject, given: Given) -> PassageAttention:
+    """Attention from the sentences of the answer to its passages, computed once."""
+
+    def look() -> PassageAttention:
+        return subject.xray.passage_attention(given.prompt, given.spans, given.answer)
+
+    return subject.kept("seen", look, given.prompt, given.answer)
+
+
+def passage_map(subject: Subject, given: Given, seen: PassageAttention, key: str) -> tuple[int, int] | None:
+    """Sentences by passages as a picture; the (sentence, passage) that was clicked, from 0."""
+    ways = ("mean", "strongest")
+    way = st.segmented_control(
+        subject.say("which_attention"), ways, default="mean", required=True, format_func=subject.say, key=f"way_{key}"
+    )
+    sentences = [f"{place + 1} {plain_label(text, 40)}" for place, text in enumerate(seen.sentences)]
+    names = _names(given)
+    values = seen.mean if way == "mean" else seen.strongest
+    titles = (subject.say("sentence"), subject.say("passage"), subject.say("weight"))
+    clicked = charts.heatmap(values, sentences, names, titles, (0.0, max(0.01, float(values.max()))), key)
+    return (sentences.index(clicked[0]), names.index(clicked[1])) if clicked and clicked[0] in sentences else None
+
+
+def _names(given: Given) -> list[str]:
+    return [f"[{number}]" for number in given.numbers]
 
 
 def _key(given: Given) -> str:
@@ -85,23 +123,19 @@ def _typed(subject: Subject, engine: ChatEngine) -> Given | None:
     return Given(prompt, answer, tuple(range(1, len(texts) + 1)), tuple(spans))
 
 
-def _draw_found(subject: Subject, given: Given) -> None:
-    place = (given.prompt, given.answer)
-    found = subject.kept("loo", lambda: subject.xray.attribute(given.prompt, given.spans, given.answer), *place)
-    names = [f"[{number}]" for number in given.numbers]
+def _draw_found(subject: Subject, given: Given, found: Attribution, seen: PassageAttention | None) -> None:
+    names = _names(given)
     if found.used is None:
         st.info(subject.say("used_none"))
     else:
         st.success(subject.say("used_passage", n=given.numbers[found.used]))
     charts.bars(names, found.weights.tolist(), (subject.say("passage"), subject.say("nats")))
-    st.caption(subject.say("grounding", nats=found.grounding))
+    st.caption(subject.say("grounding" if found.grounding >= 0 else "grounding_below", nats=abs(found.grounding)))
     _by_token(subject, given, found, names)
-    seen = None
-    if subject.xray.abilities.attention:
-        seen = subject.kept(
-            "seen", lambda: subject.xray.passage_attention(given.prompt, given.spans, given.answer), *place
-        )
-        _attention(subject, seen, found, names)
+    if seen is not None:
+        st.markdown(f"**{subject.say('attention_by_passage')}**")
+        passage_map(subject, given, seen, "passages_cell")
+        subject.myth(attention_is_not_use(found.used, int(seen.mean.sum(axis=0).argmax())))
     _keep(subject, given, found, seen)
 
 
@@ -113,32 +147,38 @@ def _by_token(subject: Subject, given: Given, found: Attribution, names: list[st
     charts.heatmap(found.per_token[:, :60], names, labels, titles, (-limit, limit))
 
 
-def _attention(subject: Subject, seen: PassageAttention, found: Attribution, names: list[str]) -> None:
-    st.markdown(f"**{subject.say('attention_by_passage')}**")
-    ways = ("mean", "strongest")
-    way = st.segmented_control(
-        subject.say("which_attention"), ways, default="mean", required=True, format_func=subject.say
-    )
-    sentences = [f"{place + 1} {plain_label(text, 40)}" for place, text in enumerate(seen.sentences)]
-    values = seen.mean if way == "mean" else seen.strongest
-    titles = (subject.say("sentence"), subject.say("passage"), subject.say("weight"))
-    charts.heatmap(values, sentences, names, titles, (0.0, max(0.01, float(values.max()))))
-    myth = attention_is_not_use(found.used, int(seen.mean.sum(axis=0).argmax()))
-    st.caption(subject.say("myth", claim=myth.claim.in_(subject.language), answer=myth.answer.in_(subject.language)))
-
-
 def _keep(subject: Subject, given: Given, found: Attribution, seen: PassageAttention | None) -> None:
-    record = {"passages": given.numbers, "attribution": found, "attention": seen}
+    record = {"passages": given.numbers, "answer": given.answer, "attribution": found, "attention": seen}
     with st.container(horizontal=True, gap="small"):
         text = json.dumps(to_plain(record), ensure_ascii=False)
         st.download_button(subject.say("save"), text, "xray.json", "application/json", icon=":material/download:")
         if given.answer_id and st.button(subject.say("keep"), icon=":material/bookmark:"):
+            forget_xrays(_folder(), _is_known)
             keep_xray(_folder(), given.answer_id, record)
             st.toast(subject.say("kept"))
 
 
-def _already_kept(given: Given) -> object | None:
-    return kept_xray(_folder(), given.answer_id) if given.answer_id else None
+def _stored(given: Given) -> tuple[Attribution, PassageAttention | None] | None:
+    """What was stored with this very answer and these passages; None where nothing was or it cannot be read."""
+    if not given.answer_id:
+        return None
+    record = kept_xray(_folder(), given.answer_id)
+    try:
+        if record["answer"] != given.answer or tuple(record["passages"]) != given.numbers:
+            return None
+        seen = record["attention"]
+        return Attribution.from_plain(record["attribution"]), seen and PassageAttention.from_plain(seen)
+    except (TypeError, KeyError, ValueError):
+        return None
+
+
+def _is_known(answer_id: str) -> bool:
+    """Whether this answer still stands in a conversation."""
+    try:
+        session.container().history.message(answer_id)
+    except KeyError:
+        return False
+    return True
 
 
 def _folder() -> Path:

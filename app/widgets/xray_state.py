@@ -10,6 +10,7 @@ from app.widgets.xray_charts import visible
 from app.widgets.xray_text import WORDS
 from core.language import Language
 from interpretability.tokens import Token
+from interpretability.tour import Myth
 from interpretability.xray import Xray
 
 T = TypeVar("T")
@@ -44,6 +45,10 @@ class Subject:
     def say(self, key: str, **values: object) -> str:
         """A string of the page in its language."""
         return WORDS[key].in_(self.language).format(**values)
+
+    def myth(self, myth: Myth) -> None:
+        """A popular explanation beside what the data of this prompt say."""
+        st.caption(self.say("myth", claim=myth.claim.in_(self.language), answer=myth.answer.in_(self.language)))
 
     def kept(self, name: str, make: Callable[[], T], *key: object) -> T:
         """The value under this prompt, `name` and `key`; made at the first call, with a note that the model works."""

@@ -26,9 +26,7 @@ def test_the_self_check_finds_everything_in_the_default_model(xray: Xray):
 
 
 def test_what_is_missing_is_said():
-    moved = judged(
-        {"logits": True, "hidden": False, "attention": False, "reason": "AttributeError: ggml_get_name"}, 30
-    )
+    moved = judged({"logits": True, "hidden": False, "attention": False, "reason": "AttributeError: ggml_get_name"}, 30)
     hybrid = judged({"logits": True, "hidden": True, "attention": True, "reason": "", "attention_layers": 6}, 24)
     assert (moved.hidden, moved.attention) == (False, False)
     assert moved.notice is not None
