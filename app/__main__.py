@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from app import launch, prompt_library, terminal
+from app import launch, models_command, prompt_library, terminal
 from app.prompt_library import PromptTemplate
 from core.config import Settings, load_settings
 from core.errors import FourfoldError, SettingError
@@ -65,6 +65,9 @@ def _parser() -> argparse.ArgumentParser:
     jobs = _command(commands, "jobs", _jobs, "list the long jobs, or stop one")
     jobs.add_argument("--cancel", metavar="ID", help="stop a running job; forget one that ended")
     _json(jobs)
+    models = _command(commands, "models", _models, "list the models, get one, put it to use, tune it")
+    models_command.add_arguments(models)
+    _json(models)
     serve = _command(commands, "serve", _serve, "offer the HTTP API")
     serve.add_argument("--host", help="address to listen on")
     return parser
@@ -137,6 +140,15 @@ def _prompts(settings: Settings, options: argparse.Namespace) -> int:
 
 def _jobs(settings: Settings, options: argparse.Namespace) -> int:
     return terminal.jobs(settings, options.cancel, options.json)
+
+
+def _models(settings: Settings, options: argparse.Namespace) -> int:
+    result = models_command.run(settings, options)
+    shown = (
+        [json.dumps(result, ensure_ascii=False)] if options.json else models_command.lines(result, terminal.language())
+    )
+    terminal.write("\n".join(shown))
+    return 0
 
 
 def _serve(settings: Settings, _options: argparse.Namespace) -> int:

@@ -55,9 +55,30 @@ class MemoryEstimate:
         return self.weights + self.kv_cache + OVERHEAD_BYTES
 
 
+@dataclass(frozen=True)
+class EncoderEntry:
+    """A sentence encoder: its repository, and what is known of it."""
+
+    name: str
+    repository: str
+    file_bytes: int
+    dimension: int
+    licence: str
+    languages: tuple[str, ...]
+
+
 _BILINGUAL = ("en", "zh")
 
 # fmt: off
+ENCODERS: tuple[EncoderEntry, ...] = (
+    EncoderEntry("multilingual-minilm", "sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2",
+                 471_000_000, 384, "Apache-2.0", _BILINGUAL),
+    EncoderEntry("multilingual-e5-small", "intfloat/multilingual-e5-small", 471_000_000, 384, "MIT", _BILINGUAL),
+    EncoderEntry("bge-m3", "BAAI/bge-m3", 2_270_000_000, 1024, "MIT", _BILINGUAL),
+    EncoderEntry("bge-small-en", "BAAI/bge-small-en-v1.5", 133_000_000, 384, "MIT", ("en",)),
+    EncoderEntry("bge-small-zh", "BAAI/bge-small-zh-v1.5", 96_000_000, 512, "MIT", ("zh",)),
+)
+
 CATALOG: tuple[CatalogEntry, ...] = (
     CatalogEntry("smollm2-1.7b", "HuggingFaceTB/SmolLM2-1.7B-Instruct-GGUF", "smollm2-1.7b-instruct-q4_k_m.gguf",
                  1_060_000_000, 1.7e9, "Apache-2.0", ("en",), 8192, 24, 32, 64),
@@ -98,6 +119,11 @@ def find_entry(name: str) -> CatalogEntry:
     )
 
 
+def find_encoder(name: str) -> EncoderEntry | None:
+    """The sentence encoder of that name, None where there is none."""
+    return next((entry for entry in ENCODERS if name.lower() in (entry.name, entry.repository.lower())), None)
+
+
 def kv_cache_bytes(n_ctx: int, n_layers: int, n_kv_heads: int, head_size: int, value_bytes: int = F16_BYTES) -> int:
     """Bytes of keys and values: two vectors of every kv head in every layer for every token of the context."""
     return 2 * n_ctx * n_layers * n_kv_heads * head_size * value_bytes
@@ -105,6 +131,10 @@ def kv_cache_bytes(n_ctx: int, n_layers: int, n_kv_heads: int, head_size: int, v
 
 def estimate_entry(entry: CatalogEntry, n_ctx: int, available: int | None = None) -> MemoryEstimate:
     """What a model of the catalogue would take, before it is downloaded; `available` in bytes, None: measured now."""
+    if not entry.n_layers:
+        # The shape of a model outside the catalogue is in its file: until then, that of its nearest in size.
+        near = min(CATALOG, key=lambda known: abs(known.file_bytes - entry.file_bytes))
+        return _estimate(entry.file_bytes, estimate_entry(near, n_ctx, available).kv_cache, available)
     context = min(n_ctx, entry.n_ctx_train)
     cache = kv_cache_bytes(context, entry.n_layers, entry.n_kv_heads, entry.head_size)
     return _estimate(entry.file_bytes, cache, available)

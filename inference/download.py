@@ -1,14 +1,16 @@
-"""Models from the Hugging Face hub or a mirror of it: resumable, checked by SHA-256, never without being asked."""
+"""Chat models and sentence encoders from a hub into the folder of models: continued, checked by SHA-256."""
 
 import hashlib
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from core.config import Settings
-from core.errors import ModelError, ModelLoadError, SettingError
+from core.errors import ModelLoadError
 from core.language import Bilingual
-from inference.catalog import CatalogEntry
+from inference.catalog import CatalogEntry, EncoderEntry
 from inference.gguf_file import read_gguf_header
+from inference.hub import Hub, RemoteFile, hub_of
+from inference.repositories import encoder_files, file_of
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -16,43 +18,41 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 def download(entry: CatalogEntry, settings: Settings) -> Path:
     """Fetch the model into the folder of models and return its path; what was begun before is continued.
 
-    The environment's HF_ENDPOINT names a mirror. Raises SettingError when offline, ModelError when the hub does not
-    answer, ModelLoadError when what came is not what the hub promised.
+    Raises SettingError when offline, ModelNotFoundError and ModelError where the hub has it not or does not answer,
+    ModelLoadError when what came is not what the hub promised.
     """
-    if settings.offline:
-        raise SettingError(
-            Bilingual(
-                en=f"Fourfold is offline. To download {entry.name}, set FOURFOLD_OFFLINE=false for this command.",
-                zh=f"当前为离线模式。要下载 {entry.name}，请在此命令前设置 FOURFOLD_OFFLINE=false。",
-            )
-        )
-    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    hub = hub_of(settings)
+    promised = file_of(hub.look(entry.repository), entry.file)
+    path = _fetched(hub, entry.repository, promised, settings.paths.models / entry.name)
+    read_gguf_header(path)
+    return path
 
+
+def download_encoder(entry: EncoderEntry, settings: Settings) -> Path:
+    """Fetch a sentence encoder's folder, weights in safetensors only; raises as `download` does."""
+    hub = hub_of(settings)
     folder = settings.paths.models / entry.name
-    try:
-        promised = get_hf_file_metadata(hf_hub_url(entry.repository, entry.file)).etag or ""
-        path = Path(hf_hub_download(entry.repository, entry.file, local_dir=folder))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise ModelError(
-            Bilingual(
-                en=f"{entry.repository} could not be downloaded: {error}. Try again (it continues), or set HF_ENDPOINT "
-                "to a mirror.",
-                zh=f"无法下载 {entry.repository}：{error}。可重试（会续传），或将 HF_ENDPOINT 设为镜像站。",
-            )
-        ) from error
-    check_download(path, promised)
+    for file in encoder_files(hub.look(entry.repository)):
+        _fetched(hub, entry.repository, file, folder)
+    return folder
+
+
+def _fetched(hub: Hub, repository: str, file: RemoteFile, folder: Path) -> Path:
+    path = hub.fetch(repository, file, folder)
+    check_download(path, file.sha256)
     return path
 
 
 def check_download(path: Path, promised: str) -> None:
-    """Compare with the SHA-256 that the hub keeps for large files, and read the header. Raises ModelLoadError.
+    """Compare with the SHA-256 that the hub keeps for large files. Raises ModelLoadError.
 
     A damaged file is deleted: the next download must not continue it.
     """
+    if not _SHA256.fullmatch(promised):
+        return
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
-    if _SHA256.fullmatch(promised) and found != promised:
+    if found != promised:
         path.unlink()
         raise ModelLoadError(
             Bilingual(
@@ -60,4 +60,8 @@ def check_download(path: Path, promised: str) -> None:
                 zh=f"{path.name} 下载后已损坏（SHA-256 为 {found[:12]}…，应为 {promised[:12]}…）。请重新下载。",
             )
         )
-    read_gguf_header(path)
+
+
+def files_of(folder: Path) -> list[PurePosixPath]:
+    """The files below a folder of models, relative to it, sorted; empty where it is absent."""
+    return sorted(PurePosixPath(path.relative_to(folder).as_posix()) for path in folder.rglob("*") if path.is_file())

@@ -312,6 +312,26 @@ class LoadedModel:
         return f"{on_gpu}/{total} layers on {_gpu_names() or 'the GPU'}", on_gpu
 
 
+def requantise(source: Path, target: Path, quantisation: str, n_threads: int) -> None:
+    """Write `source` anew as `target` in another of `QUANTISATIONS`. Raises ModelLoadError where llama.cpp cannot.
+
+    The matrix of the vocabulary keeps its type: it is read once for every new token, and a larger one slows writing.
+    """
+    params = llama_cpp.llama_model_quantize_default_params()
+    params.ftype, params.nthread, params.allow_requantize = QUANTISATIONS[quantisation], n_threads, True
+    kept = {tensor.name: tensor.ggml_type for tensor in read_gguf_header(source).tensors}
+    embedding = kept.get("token_embd.weight")
+    if embedding is not None:
+        params.token_embedding_type, params.output_tensor_type = embedding, kept.get("output.weight", embedding)
+    if llama_cpp.llama_model_quantize(str(source).encode(), str(target).encode(), ctypes.byref(params)):
+        raise ModelLoadError(
+            Bilingual(
+                en=f"llama.cpp cannot write {source.name} as {quantisation}: {'; '.join(_LOG)}. It stays as it is.",
+                zh=f"llama.cpp 无法将 {source.name} 转为 {quantisation}：{'; '.join(_LOG)}。模型保持不变。",
+            )
+        )
+
+
 def _gpu_names() -> str:
     """Names of the GPUs that this build of ggml sees, as ggml gives them."""
     library = llama_cpp.llama_cpp._lib

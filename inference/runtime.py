@@ -9,7 +9,7 @@ from core.config import Settings
 from core.errors import ModelNotFoundError
 from core.language import Bilingual
 from core.paths import bundled_adapters, embedded_chat_model
-from inference.catalog import downloaded, find_entry
+from inference.catalog import CATALOG, downloaded, find_entry
 from inference.engine_options import LoadOptions
 from inference.extensions import ExtensibleEngine
 from inference.file_hash import sha256_of
@@ -18,6 +18,7 @@ from inference.local_engine import LocalEngine
 from inference.protocol import ModelInfo
 from inference.remote import open_remote
 from inference.supervisor import Supervisor, WorkerStart
+from inference.tuned import tuned_options
 
 
 def open_engine(
@@ -40,14 +41,14 @@ def open_engine(
     digest = sha256_of(path, settings.paths.cache)
     folders = (settings.paths.adapters, *adapter_folders, bundled_adapters())
     start = WorkerStart(
-        options=load_options(settings, path),
+        options=tuned_options(load_options(settings, path), settings, digest),
         sha256=digest,
         adapter_folders=tuple(str(folder.absolute()) for folder in folders),
         extensions=tuple(extensions),
     )
 
     def describe(facts: Mapping[str, Any]) -> ModelInfo:
-        return describe_model(header, digest, facts)
+        return describe_model(header, digest, facts, model_languages(header, path, settings))
 
     return LocalEngine(Supervisor(start), describe, settings.queue_size, idle_seconds)
 
@@ -77,8 +78,8 @@ def _named_model(settings: Settings) -> Path:
     if path is None:
         raise ModelNotFoundError(
             Bilingual(
-                en=f"{entry.name} is not downloaded yet. Run: python -m inference pull {entry.name}",
-                zh=f"{entry.name} 尚未下载。请运行：python -m inference pull {entry.name}",
+                en=f"{entry.name} is not downloaded yet. Run: python -m app models pull {entry.name}",
+                zh=f"{entry.name} 尚未下载。请运行：python -m app models pull {entry.name}",
             )
         )
     return path
@@ -102,8 +103,19 @@ def default_threads() -> int:
     return available if available <= 2 else min(available - 1, 16)
 
 
-def describe_model(header: GgufHeader, digest: str, facts: Mapping[str, Any]) -> ModelInfo:
-    """What the file and the worker say, together."""
+def model_languages(header: GgufHeader, path: Path, settings: Settings) -> tuple[str, ...]:
+    """The languages that a model writes: as its file says, else as the catalogue knows it, else English."""
+    told = header.metadata.get("general.languages")
+    if told:
+        return tuple(str(language) for language in told)
+    listed = (entry for entry in CATALOG if entry.file == path.name or downloaded(entry, settings.paths.models) == path)
+    return next((entry.languages for entry in listed), ("en",))
+
+
+def describe_model(
+    header: GgufHeader, digest: str, facts: Mapping[str, Any], languages: tuple[str, ...] = ("en",)
+) -> ModelInfo:
+    """What the original file and the worker say, together; a tuned copy is told under `details["runs_as"]`."""
     metadata = header.metadata
     return ModelInfo(
         name=str(metadata.get("general.name") or header.path.stem),
@@ -117,8 +129,12 @@ def describe_model(header: GgufHeader, digest: str, facts: Mapping[str, Any]) ->
         n_vocab=facts["n_vocab"],
         n_ctx=facts["n_ctx"],
         n_ctx_train=header.of_architecture("context_length"),
-        languages=tuple(metadata.get("general.languages") or ("en",)),
+        languages=languages,
         device=facts["device"],
         gpu_layers=facts["gpu_layers"],
-        details={"license": str(metadata.get("general.license", "")), "file_bytes": header.file_size},
+        details={
+            "license": str(metadata.get("general.license", "")),
+            "file_bytes": header.file_size,
+            "runs_as": facts.get("quantisation", header.quantisation),
+        },
     )

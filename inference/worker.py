@@ -9,6 +9,7 @@ import queue
 import sys
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -31,6 +32,7 @@ class Worker:
     def __init__(self, channel: Channel, start: Mapping[str, Any]) -> None:
         self._channel = channel
         self._model = LoadedModel(LoadOptions(**start["options"]))
+        self._original: LoadedModel | None = None
         self._template = ChatTemplate(
             str(self._model.header.metadata.get("tokenizer.chat_template", "")),
             self._special("bos"),
@@ -55,6 +57,7 @@ class Worker:
             "n_embd": self._model.n_embd,
             "device": device,
             "gpu_layers": gpu_layers,
+            "quantisation": self._model.header.quantisation,
         }
 
     def run(self) -> None:
@@ -93,6 +96,8 @@ class Worker:
         with self._lock:
             if job == self._current and self._running:
                 self._model.cancel()
+                if self._original is not None:
+                    self._original.cancel()
             elif job > self._current:
                 self._cancelled.add(job)
 
@@ -110,6 +115,8 @@ class Worker:
             # A cancel that comes after the end must not meet the next request.
             self._running = False
             self._model.resume()
+            if self._original is not None:
+                self._original.resume()
 
     def _compute(self, frame: Frame) -> None:
         operations = {"generate": self._generate, "score": self._score, "call": self._call}
@@ -129,9 +136,18 @@ class Worker:
 
     def _call(self, frame: Frame) -> None:
         operation = self._operations.find(frame.header["operation"])
-        result = operation(self._model, frame.header["params"])
+        result = operation(self._looked_into(), frame.header["params"])
         header = {"id": frame.header["id"], "done": True, "values": dict(result.values)}
         self._channel.send(header, result.arrays)
+
+    def _looked_into(self) -> LoadedModel:
+        """The model as its file has it, for those who look into it: loaded beside where a tuned copy is chatting."""
+        options = self._model.options
+        if not options.original:
+            return self._model
+        if self._original is None:
+            self._original = LoadedModel(replace(options, path=options.original, original="", kv_type="f16"))
+        return self._original
 
     def _guarded(self, frame: Frame, action: Any) -> None:
         try:
