@@ -1,7 +1,8 @@
 """Who sits the exam: the base, the base with examples in its prompt, the adapter, and two that need no training.
 
 A contestant is a function from an exam row to an answer. The cheap ones are there so that a user sees when fine-tuning
-is not worth its trouble.
+is not worth its trouble. Where the task is to name a label, the models choose among the labels by their probability: a
+base that knows the answer must not lose because it writes a sentence around it.
 """
 
 from collections.abc import Callable, Sequence
@@ -40,29 +41,47 @@ def ask(engine: ChatEngine, messages: Sequence[Message], max_tokens: int, adapte
     return "".join(event.text for event in engine.generate(request) if isinstance(event, GeneratedText)).strip()
 
 
-def base_model(engine: ChatEngine, max_tokens: int) -> Contestant:
+def choose(engine: ChatEngine, messages: Sequence[Message], labels: Sequence[str], adapter: str = "") -> str:
+    """The label that the model holds most probable as its answer."""
+    prompt = engine.render(messages)
+    return max(labels, key=lambda label: sum(engine.log_probabilities(prompt, label, adapter)))
+
+
+@dataclass(frozen=True)
+class Reply:
+    """How a model answers: by choosing one of `labels`, or where there are none by writing up to `max_tokens`."""
+
+    engine: ChatEngine
+    max_tokens: int
+    labels: Sequence[str] = ()
+
+    def __call__(self, messages: Sequence[Message], adapter: str = "") -> str:
+        if self.labels:
+            return choose(self.engine, messages, self.labels, adapter)
+        return ask(self.engine, messages, self.max_tokens, adapter)
+
+
+def base_model(reply: Reply) -> Contestant:
     """The model as it came, with the task's own prompt."""
-    return Contestant(
-        "base", Bilingual("base model", "基座模型"), lambda example: ask(engine, example.prompt, max_tokens)
-    )
+    return Contestant("base", Bilingual("base model", "基座模型"), lambda example: reply(example.prompt))
 
 
-def few_shot(engine: ChatEngine, train: Sequence[Example], max_tokens: int) -> Contestant:
+def few_shot(reply: Reply, train: Sequence[Example]) -> Contestant:
     """The model as it came, with some training examples before the question, the same ones every time."""
     shots = spread_over_labels([example for example in train if _length(example) <= LONGEST_SHOT], SHOTS)
     return Contestant(
         "few_shot",
         Bilingual(f"prompt with {len(shots)} examples", f"提示词加 {len(shots)} 个样例"),
-        lambda example: ask(engine, with_shots(example, shots), max_tokens),
+        lambda example: reply(with_shots(example, shots)),
     )
 
 
-def adapted(engine: ChatEngine, adapter: str, max_tokens: int) -> Contestant:
+def adapted(reply: Reply, adapter: str) -> Contestant:
     """The base with the adapter."""
     return Contestant(
         "adapter",
         Bilingual("fine-tuned adapter", "微调适配器"),
-        lambda example: ask(engine, example.prompt, max_tokens, adapter),
+        lambda example: reply(example.prompt, adapter),
         trained=True,
     )
 

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from core.language import Bilingual, language_of
 from core.types import Message
 from inference.protocol import ChatEngine
-from training.contestants import ask, spread_over_labels, with_shots
+from training.contestants import Reply, ask, spread_over_labels, with_shots
 from training.exam import longest_answer
 from training.examples import Example
 from training.scoring import Score, accuracy, label_mark, mean_score, token_f1
 
 FIRST_ROWS = 10
 MOST_ROWS = 40
+THOUGHT_TOKENS = 120
 INSTRUCTIONS = (
     Bilingual("", ""),
     Bilingual("Answer with the label only, nothing else.", "只回答类别名称，不要写别的。"),
@@ -123,8 +124,13 @@ def search(
 def _marks(
     engine: ChatEngine, variant: PromptVariant, rows: Sequence[Example], labels: Sequence[str], max_tokens: int
 ) -> Iterator[float]:
+    reply = Reply(engine, max_tokens, labels)
     for row in rows:
-        answer = ask(engine, variant.messages(row), max_tokens + (120 if variant.last_line else 0))
-        if variant.last_line:
-            answer = answer.splitlines()[-1] if answer else ""
+        answer = (_last_line if variant.last_line else Reply.__call__)(reply, variant.messages(row))
         yield label_mark(answer, row.answer, labels) if labels else token_f1(answer, row.answer)
+
+
+def _last_line(reply: Reply, messages: Sequence[Message]) -> str:
+    """What stands behind the model's thoughts, which take tokens of their own."""
+    lines = ask(reply.engine, messages, reply.max_tokens + THOUGHT_TOKENS).splitlines()
+    return lines[-1] if lines else ""

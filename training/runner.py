@@ -16,7 +16,7 @@ from inference.protocol import ChatEngine
 from inference.runtime import open_engine
 from retrieval.embedder import open_embedder
 from training.adapters import AdapterCard, AdapterLibrary
-from training.contestants import Contestant, adapted, base_model, few_shot, logistic_regression, nearest
+from training.contestants import Contestant, Reply, adapted, base_model, few_shot, logistic_regression, nearest
 from training.exam import ExamReport, general_knowledge, hold_exam, longest_answer
 from training.examples import Example, read_examples
 from training.export import AdapterOrigin, read_adapter, write_adapter
@@ -177,13 +177,14 @@ def exam_contestants(
     engine: ChatEngine, settings: Settings, train_rows: Sequence[Example], rows: Sequence[Example], adapter: str = ""
 ) -> list[Contestant]:
     """Everybody who can sit this exam: the two that need labels only where there are some."""
-    max_tokens = min(settings.max_tokens, longest_answer(rows, engine.count_tokens))
+    labels = sorted({row.label for row in (*train_rows, *rows) if row.label})
+    reply = Reply(engine, min(settings.max_tokens, longest_answer(rows, engine.count_tokens)), labels)
     embedder = open_embedder(settings)
-    found = [base_model(engine, max_tokens), few_shot(engine, train_rows, max_tokens), nearest(embedder, train_rows)]
+    found = [base_model(reply), few_shot(reply, train_rows), nearest(embedder, train_rows)]
     if len({row.label for row in train_rows}) > 1:
         found.append(logistic_regression(embedder, train_rows))
     if adapter:
-        found.append(adapted(engine, adapter, max_tokens))
+        found.append(adapted(reply, adapter))
     return found
 
 

@@ -11,6 +11,7 @@ from core.types import Message
 from inference.fakes import FakeEngine
 from inference.protocol import GenerationRequest
 from training.contestants import (
+    Reply,
     adapted,
     base_model,
     few_shot,
@@ -76,10 +77,8 @@ def scripted(request: GenerationRequest) -> str:
 
 
 def test_the_exam_ranks_the_contestants_and_says_what_got_worse() -> None:
-    engine = FakeEngine(scripted)
-    report = hold_exam(
-        [base_model(engine, 8), few_shot(engine, ROWS, 8), adapted(engine, "mine", 8)], ROWS, ["ham", "spam"]
-    )
+    reply = Reply(FakeEngine(scripted), 8)
+    report = hold_exam([base_model(reply), few_shot(reply, ROWS), adapted(reply, "mine")], ROWS, ["ham", "spam"])
     assert [result.score.mean for result in report.results] == [0.5, 1.0, 1.0]
     assert report.worse == ()
     assert "cheaper" in report.advice.en
@@ -88,9 +87,17 @@ def test_the_exam_ranks_the_contestants_and_says_what_got_worse() -> None:
 
 
 def test_rows_that_got_worse_are_shown() -> None:
-    engine = FakeEngine(lambda request: "spam" if request.adapter else "ham")
-    report = hold_exam([base_model(engine, 8), adapted(engine, "mine", 8)], ROWS, ["ham", "spam"])
+    reply = Reply(FakeEngine(lambda request: "spam" if request.adapter else "ham"), 8)
+    report = hold_exam([base_model(reply), adapted(reply, "mine")], ROWS, ["ham", "spam"])
     assert [(row.wanted, row.base, row.adapter) for row in report.worse] == [("ham", "ham", "spam")] * 2
+
+
+def test_a_label_is_chosen_by_its_probability_whatever_the_model_would_write() -> None:
+    def score(prompt: str, label: str) -> float:
+        return -0.5 if ("money" in prompt) == (label == "spam") else -2.0
+
+    reply = Reply(FakeEngine("A long sentence that names no label.", score=score), 8, ["ham", "spam"])
+    assert [base_model(reply).answer(row) for row in ROWS] == [row.label for row in ROWS]
 
 
 def test_general_knowledge_counts_the_right_words() -> None:
@@ -134,7 +141,12 @@ def test_the_search_finds_the_prompt_that_helps() -> None:
         return pair(f"Label: {number} {text}", label, label=label)
 
     rows = [row(number) for number in range(90)]
-    report = search(FakeEngine(scripted), rows[:30], rows[30:60], rows[60:])
+    def score(prompt: str, label: str) -> float:
+        """Examples in the prompt help; without any it is always `ham`."""
+        helped = prompt.count("Label:") > 1
+        return -0.5 if label == ("spam" if helped and "money" in prompt.split("Label:")[-1] else "ham") else -2.0
+
+    report = search(FakeEngine(scripted, score=score), rows[:30], rows[30:60], rows[60:])
     assert (report.plain.mean, report.best.mean) == (0.5, 1.0)
     assert report.winner.shots
     assert len(report.ranking) == 13
