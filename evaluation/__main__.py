@@ -19,6 +19,7 @@ COMMANDS = {
     "files": "odd real documents: does every one end well?",
     "grounding": "reading alone: the right passage given, by itself or among distractors",
     "mtrag": "follow-ups of conversations: searched with the rewrite and by the last turn alone",
+    "kills": "ingest killed at random moments: is anything ever broken, twice, or half?",
     "planted": "which passage did the answer use? thirty invented facts, leaving out beside attention",
     "retrieval": "are the right passages found?",
     "meter": "does the grounding meter tell true passages from foreign ones?",

