@@ -4,19 +4,25 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from core.types import Chunk, ScoredChunk
 from retrieval.store import CollectionStore
 
-_WORD = re.compile(r"\w", re.UNICODE)
+_NO_LETTERS = re.compile(r"\W+", re.UNICODE)
+Shape = NDArray[np.uint64]
 # Two passages that share this part of their letter groups say the same.
 _SAME = 0.9
 _GROUP = 5
+# Odd and of 64 bits: groups of letters that differ get numbers that differ, but for one pair in 2**64.
+_FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
 
 def without_duplicates(found: Sequence[ScoredChunk], top_k: int) -> list[ScoredChunk]:
     """The first `top_k` that do not repeat one before them."""
     kept: list[ScoredChunk] = []
-    shapes: list[frozenset[str]] = []
+    shapes: list[Shape] = []
     for hit in found:
         shape = _shape(hit.chunk.text)
         if all(_likeness(shape, other) < _SAME for other in shapes):
@@ -57,10 +63,22 @@ def _joined(store: CollectionStore, best: Chunk, other: Chunk) -> Chunk:
     return replace(best, text=text, start=start, end=end, page=first.page, metadata=metadata)
 
 
-def _shape(text: str) -> frozenset[str]:
-    letters = "".join(_WORD.findall(text.lower()))
-    return frozenset(letters[place : place + _GROUP] for place in range(max(1, len(letters) - _GROUP + 1)))
+def _shape(text: str) -> Shape:
+    """The groups of five letters of a text, in any order, each as one number."""
+    letters = _NO_LETTERS.sub("", text.lower()).ljust(_GROUP, "_")
+    codes = np.frombuffer(letters.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
+    groups = np.zeros(len(codes) - _GROUP + 1, np.uint64)
+    for place in range(_GROUP):
+        groups = groups * _FACTOR + codes[place : place + len(groups)]
+    found: Shape = np.unique(groups)
+    return found
 
 
-def _likeness(one: frozenset[str], other: frozenset[str]) -> float:
-    return len(one & other) / max(1, len(one | other))
+def _likeness(one: Shape, other: Shape) -> float:
+    """Jaccard's: the share of the groups of both that they share."""
+    smaller, larger = sorted((len(one), len(other)))
+    if smaller < _SAME * larger:
+        # They cannot share enough, and most pairs end here.
+        return 0.0
+    shared = len(np.intersect1d(one, other, assume_unique=True))
+    return shared / (len(one) + len(other) - shared)
