@@ -22,10 +22,11 @@ from training.dataset import LoadedData, load_data
 from training.estimate import default_threads, estimate, refuse_too_large
 from training.exam import hold_exam
 from training.examples import Example, write_examples
+from training.feedback import read_feedback
 from training.gguf_model import GgufModel, base_path, check_trainable, read_model
 from training.grounded import grounded_examples
 from training.jobs import ENDED, Job, JobBoard, JobSpec
-from training.labels import from_documents, from_teacher, is_supported
+from training.labels import from_documents, from_feedback, from_teacher, is_supported
 from training.lora import load_tokenizer
 from training.packing import make_packs
 from training.peft_import import import_peft
@@ -122,10 +123,11 @@ def _add_comparing_commands(commands: "argparse._SubParsersAction[argparse.Argum
     grounded.add_argument("--qa", type=Path, required=True, help="folder with xquad_en, clapnq and pubmedqa")
     grounded.add_argument("--out", type=Path, required=True)
     grounded.add_argument("--seed", type=int, default=42)
-    labels = commands.add_parser("labels", help="make labelled rows from a collection's documents or with a teacher")
+    labels = commands.add_parser("labels", help="labelled rows from documents, the chat, or a teacher")
     labels.set_defaults(run=_labels)
     labels.add_argument("--out", type=Path, required=True)
     labels.add_argument("--collection", default="", help="questions with passages and cited answers (RAFT)")
+    labels.add_argument("--from-history", action="store_true", help="answers that you corrected or liked in the chat")
     labels.add_argument("--teacher", default="", help="a larger GGUF that answers the questions of --data")
     labels.add_argument("--data", type=Path, help="questions for the teacher, in any of the known forms")
     labels.add_argument("--limit", type=int, default=300)
@@ -294,14 +296,19 @@ def _grounded(options: argparse.Namespace, _settings: Settings) -> None:
 
 
 def _labels(options: argparse.Namespace, settings: Settings) -> int:
-    if bool(options.collection) == bool(options.teacher and options.data):
-        print("Give --collection, or --teacher with --data.", file=sys.stderr)
+    sources = [bool(options.collection), bool(options.teacher and options.data), options.from_history]
+    if sum(sources) != 1:
+        print("Give one of --collection, --from-history, or --teacher with --data.", file=sys.stderr)
         return 2
-    made = _from_collection(options, settings) if options.collection else _from_teacher(options, settings)
+    made = (_from_collection, _from_teacher, _from_history)[sources.index(True)](options, settings)
     written = list(islice(made, options.limit))
     write_examples(options.out, written)
     print(f"{options.out}: {len(written)}")
     return 0
+
+
+def _from_history(_options: argparse.Namespace, settings: Settings) -> Iterator[Example]:
+    return iter(from_feedback(read_feedback(settings.paths.conversations_file)))
 
 
 def _from_collection(options: argparse.Namespace, settings: Settings) -> Iterator[Example]:

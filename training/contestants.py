@@ -56,6 +56,7 @@ class Reply:
     labels: Sequence[str] = ()
 
     def __call__(self, messages: Sequence[Message], adapter: str = "") -> str:
+        """The answer to a chat, by the base or by an adapter on it."""
         if self.labels:
             return choose(self.engine, messages, self.labels, adapter)
         return ask(self.engine, messages, self.max_tokens, adapter)

@@ -208,7 +208,7 @@ def load_dequantised(base: GgufModel) -> Any:
     config = AutoConfig.from_pretrained(str(base.path.parent), gguf_file=base.path.name)
     # transformers assumes Qwen3's usual 128, whatever the file says.
     config.head_dim = base.head_width
-    model, loading = AutoModelForCausalLM.from_pretrained(
+    loaded: Any = AutoModelForCausalLM.from_pretrained(
         str(base.path.parent),
         config=config,
         gguf_file=base.path.name,
@@ -217,6 +217,7 @@ def load_dequantised(base: GgufModel) -> Any:
         quantization_config=GgufConfig(dequantize=True),
         output_loading_info=True,
     )
+    model, loading = loaded
     _refuse_partial(base, loading)
     register()
     model.set_attn_implementation(PACKED)

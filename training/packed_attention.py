@@ -83,13 +83,8 @@ def packed_attention(
     families: tuple[Family, ...] = options.get("layout") or (Family(0, (query.shape[2],)),)
     shared = query.shape[1] // key.shape[1]
     sizes = [family.tokens for family in families]
-    parts = zip(
-        families,
-        query.split(sizes, dim=2),
-        key.repeat_interleave(shared, dim=1).split(sizes, dim=2),
-        value.repeat_interleave(shared, dim=1).split(sizes, dim=2),
-        strict=True,
-    )
+    whole = (query, key.repeat_interleave(shared, dim=1), value.repeat_interleave(shared, dim=1))
+    parts = zip(families, *(torch.split(tensor, sizes, dim=2) for tensor in whole), strict=True)
     return torch.cat([out for part in parts for out in _attended(*part, scaling)], dim=2).transpose(1, 2), None
 
 

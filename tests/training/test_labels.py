@@ -10,8 +10,10 @@ from core.config import load_settings
 from core.grounded_prompt import REFUSAL
 from core.types import Chunk, Message
 from inference.fakes import FakeEngine
+from orchestrator.history import FeedbackKind, History
+from training.__main__ import main
 from training.cloze import cloze_questions
-from training.examples import Example
+from training.examples import Example, read_examples
 from training.grounded import grounded_examples, is_held_out, load_corpus
 from training.labels import Feedback, from_documents, from_feedback, from_teacher, is_supported
 
@@ -102,3 +104,34 @@ def test_an_answer_stands_in_the_passage_that_it_cites(qa: Path, rows: list[Exam
             assert answer.split()[0] in passage
             checked += 1
     assert checked > 800
+
+
+def test_corrected_and_liked_answers_of_the_chat_become_rows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    history = History(load_settings().paths.conversations_file)
+    talk = history.create()
+    verdicts: dict[str, list[FeedbackKind]] = {
+        "liked": ["good"],
+        "mended": ["bad", "correction"],
+        "taken back": ["good", "bad"],
+        "silent": [],
+    }
+    for name, kinds in verdicts.items():
+        answer = history.begin_answer(history.add_question(talk.id, f"question {name}").id)
+        history.finish_answer(answer.id, f"answer {name}", "done", {})
+        for kind in kinds:
+            history.add_feedback(answer.id, kind, "better" if kind == "correction" else "")
+    out = tmp_path / "rows.jsonl"
+    assert main(["labels", "--from-history", "--out", str(out)]) == 0
+    assert {row.question: row.answer for row in read_examples(out)} == {
+        "question liked": "answer liked",
+        "question mended": "better",
+    }
+
+
+def test_without_conversations_there_are_no_rows_and_the_file_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--language", "zh", "labels", "--from-history", "--out", "rows.jsonl"]) == 1
+    said = capsys.readouterr().err
+    assert str(load_settings().paths.conversations_file) in said
+    assert "无法读取" in said
