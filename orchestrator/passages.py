@@ -1,13 +1,13 @@
 """From what a search brought to numbered sources: neighbours joined, the best kept, the others with a reason."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from core.grounded_prompt import NumberedPassage
 from core.language import Bilingual
 from core.types import Chunk, ScoredChunk
 from orchestrator.events import Source
-from orchestrator.prompts.texts import BELOW_TOP, CLOSEST, MERGED, USED, fill
+from orchestrator.prompts.texts import BELOW_TOP, CLOSEST, MERGED, PART_OF_WHOLE, USED, USED_WHOLE, fill
 
 CLOSEST_SHOWN = 3
 
@@ -19,6 +19,29 @@ def numbered_sources(chunks: Sequence[ScoredChunk], top_k: int) -> tuple[Source,
     rest = [(chunk, fill(MERGED, number=number)) for chunk, number in absorbed]
     rest += [(chunk, fill(BELOW_TOP, count=len(joined))) for chunk in chunks[top_k:]]
     return (*sources, *_unused(rest, first=len(joined) + 1))
+
+
+def with_whole_document(sources: Sequence[Source], whole_text: Callable[[Chunk], str]) -> tuple[Source, ...]:
+    """Show the document of the best source as a whole, where `whole_text` gives its text (empty: it does not fit).
+
+    Its other passages are then not shown again. Numbers stay.
+    """
+    best = next((source for source in sources if source.used), None)
+    text = whole_text(best.chunk.chunk) if best is not None and _is_exact(best.chunk.chunk) else ""
+    if best is None or len(text) <= len(best.chunk.chunk.text):
+        return tuple(sources)
+    document = best.chunk.chunk.document_id
+    chunk = replace(best.chunk.chunk, text=text, start=0, end=len(text), page=None, heading_path=(), position=0)
+    whole = replace(best, chunk=replace(best.chunk, chunk=chunk), reason=USED_WHOLE)
+    part = fill(PART_OF_WHOLE, number=best.number)
+    return tuple(
+        whole
+        if source is best
+        else replace(source, used=False, reason=part)
+        if source.used and source.chunk.chunk.document_id == document
+        else source
+        for source in sources
+    )
 
 
 def closest_sources(chunks: Sequence[ScoredChunk]) -> tuple[Source, ...]:
@@ -56,10 +79,14 @@ def _joined(chunks: Sequence[ScoredChunk]) -> tuple[list[ScoredChunk], list[tupl
 
 
 def _touch(first: Chunk, second: Chunk) -> bool:
-    # Only where offsets measure the text itself can two texts be laid over each other.
-    exact = all(len(chunk.text) == chunk.end - chunk.start for chunk in (first, second))
+    exact = _is_exact(first) and _is_exact(second)
     overlap = first.start <= second.end and second.start <= first.end
     return first.document_id == second.document_id and exact and overlap and first.heading_path == second.heading_path
+
+
+def _is_exact(chunk: Chunk) -> bool:
+    """Whether its offsets measure its text: only then can it be laid over another, or over its document."""
+    return len(chunk.text) == chunk.end - chunk.start
 
 
 def _union(first: Chunk, second: Chunk) -> Chunk:

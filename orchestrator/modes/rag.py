@@ -7,7 +7,8 @@ from dataclasses import replace
 from core.config import Settings
 from core.grounded_prompt import INSTRUCTION, REFUSAL, PromptPart, grounded_parts
 from core.language import Bilingual
-from core.types import Retrieval, Usage
+from core.types import Chunk, Retrieval, Usage
+from inference.form_filling import is_small
 from inference.protocol import ChatEngine, GenerationRequest
 from orchestrator.citations import CheckedAnswer, check_answer
 from orchestrator.context import Draft, Piece, assemble, budget, draft, prompt_tokens
@@ -24,23 +25,39 @@ from orchestrator.extractive import extractive_answer
 from orchestrator.generation import Generated, generate
 from orchestrator.markup import inert
 from orchestrator.modes.base import CONSIDERED, limit_notices, sampling_of, writes
-from orchestrator.passages import closest_sources, numbered_sources, passages_of
+from orchestrator.passages import closest_sources, numbered_sources, passages_of, with_whole_document
 from orchestrator.prompts import texts
 from orchestrator.prompts.texts import fill
 from orchestrator.turn import Turn
 from orchestrator.words import squeezed
 from retrieval.protocol import Searcher
 
-SMALL_MODEL = 1_000_000_000
 PASSAGES_OF_SMALL = 3
+# Tokens that a document may have to be shown whole: half of the room, or, to a small model, about a passage.
+WHOLE_SHARE = 0.5
+WHOLE_OF_SMALL = 320
+
+# (collection, id of a document) -> its text, empty where it cannot be had.
+TextOf = Callable[[str, str], str]
+
+
+def no_text(_collection: str, _document_id: str) -> str:
+    """Where only passages can be had."""
+    return ""
 
 
 class RagMode:
     """Answers from the passages that a search brings; `adapter` names the one trained on the grounded prompt."""
 
     def __init__(
-        self, engine: ChatEngine, searcher: Searcher, settings: Settings, adapter: Callable[[], str] = str
+        self,
+        engine: ChatEngine,
+        searcher: Searcher,
+        settings: Settings,
+        adapter: Callable[[], str] = str,
+        text_of: TextOf = no_text,
     ) -> None:
+        self._text_of = text_of
         self._engine = engine
         self._searcher = searcher
         self._settings = settings
@@ -59,7 +76,7 @@ class RagMode:
             chosen = turn.question.options.extractive
             yield from self._extract(turn, sources, texts.EXTRACTIVE_CHOSEN if chosen else texts.EXTRACTIVE_LANGUAGE)
             return
-        sources, context = self._context(turn, sources)
+        sources, context = self._context(turn, with_whole_document(sources, lambda chunk: self._whole(turn, chunk)))
         yield _sources_found(sources, found)
         yield context
         yield from self._generate(turn, sources, context)
@@ -73,8 +90,15 @@ class RagMode:
 
     def _most_passages(self) -> int:
         """As many as the settings say; a small model loses itself in more than three."""
-        small = 0 < self._engine.info.n_parameters < SMALL_MODEL
-        return min(self._settings.top_k, PASSAGES_OF_SMALL) if small else self._settings.top_k
+        return min(self._settings.top_k, PASSAGES_OF_SMALL) if is_small(self._engine) else self._settings.top_k
+
+    def _whole(self, turn: Turn, chunk: Chunk) -> str:
+        """The text of the chunk's document, where it is short enough to be shown as a whole; else nothing."""
+        room = int(WHOLE_SHARE * budget(self._engine, sampling_of(turn, self._settings).max_tokens))
+        room = min(room, WHOLE_OF_SMALL) if is_small(self._engine) else room
+        text = self._text_of(turn.question.scope.collection, chunk.document_id)
+        # No token of a text that is worth reading has more than ten characters on the average.
+        return text if len(text) <= 10 * room and self._engine.count_tokens(text) <= room else ""
 
     def _context(self, turn: Turn, sources: Sequence[Source]) -> tuple[tuple[Source, ...], ContextAssembled]:
         """Drop the lowest-ranked sources until the prompt fits; their number stays, with the reason."""

@@ -61,6 +61,8 @@ CUT_AT_LIMIT = Bilingual(
     zh="回答在 {tokens} 个词元处被截断。如需更长的回答，请调大 max_tokens。",
 )
 USED = Bilingual(en="used", zh="已使用")
+USED_WHOLE = Bilingual(en="used: the whole document, because it fits", zh="已使用：文档较短，整篇放入")
+PART_OF_WHOLE = Bilingual(en="part of [{number}], which is shown whole", zh="属于已整篇放入的 [{number}]")
 CLOSEST = Bilingual(en="closest passage; not close enough to answer", zh="最接近的段落，但不足以回答")
 BELOW_TOP = Bilingual(en="ranked below the {count} passages used", zh="排在所用的 {count} 段之后")
 NO_ROOM = Bilingual(en="does not fit the budget of {tokens} tokens", zh="超出 {tokens} 个词元的预算")
