@@ -1,13 +1,15 @@
 """`python -m evaluation tools --cases FILE`: are the right functions called with the right arguments.
 
-Cases in the form of the Berkeley Function Calling Leaderboard (v4, single turn) and of ACEBench's single-turn normal
-and irrelevant categories. What is examined is the application's own way to a call (encoder, constraint, model);
-`--way free` shows the raw model beside it: a list of calls as JSON under a plain JSON constraint, without our help.
+Cases in the form of the Berkeley Function Calling Leaderboard (v4, single turn), of ACEBench's single-turn normal and
+irrelevant categories, or of the sets that `tools` is trained on (their held-out questions). What is examined is the
+application's own way to a call (encoder, constraint, model); `--way free` shows the raw model: all functions in the
+prompt, a list of calls asked for, nothing constrained, what it writes parsed; `--way both` prints the two side by side.
 """
 
 import argparse
 import json
 import random
+import re
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,15 +21,16 @@ from typing import Any
 import jsonschema
 
 from core.config import Settings
-from core.errors import SettingError
+from core.errors import PromptTooLongError, SettingError
 from core.language import Bilingual
 from core.types import Message, SamplingSettings, ToolCall
 from evaluation.call_rules import calls_are_right
 from inference.call_schema import function_of
 from inference.protocol import ChatEngine, GeneratedText, GenerationRequest
+from training.tool_cases import ToolCase, is_tool_set, read_tool_cases
 
 Propose = Callable[[str, Sequence[Mapping[str, Any]]], tuple[ToolCall, ...]]
-MOST_CALLS = 4
+LONGEST_FREE = 256
 
 
 @dataclass(frozen=True)
@@ -58,36 +61,60 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=int, default=0, help="at most so many cases of each category, drawn by --seed")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--category", action="append", default=[], help="only this category (may be repeated)")
-    parser.add_argument("--way", choices=("product", "free"), default="product")
-    parser.add_argument("--adapter", default="", help="name of a LoRA adapter")
-    parser.add_argument("--wrong", type=Path, help="write the cases that failed to this file")
+    parser.add_argument("--way", choices=("product", "free", "both"), default="product")
+    parser.add_argument("--adapter", help="name of a LoRA adapter, or none (default: the one the application takes)")
+    parser.add_argument("--results", type=Path, help="keep every verdict in this file; a run that ends early goes on")
 
 
 def run(options: argparse.Namespace, settings: Settings) -> dict[str, Any]:
-    """Examine the model of the settings; the figures by category and over all."""
+    """Examine the model of the settings; the figures by category and over all, of each way asked for."""
     from inference.runtime import open_engine
     from retrieval.embedder import open_embedder
     from tools.proposer import CallProposer
+    from training.adapters import TOOLS, chosen_for
 
     cases = sampled(list(read_cases(options.cases)), options.category, options.limit, options.seed)
     with closing(open_engine(settings)) as engine:
-        if options.way == "free":
-            propose = _free(engine, options.adapter)
-        else:
-            propose = CallProposer(engine, open_embedder(settings), lambda: options.adapter).propose
-        verdicts = [judge(case, propose) for case in cases]
+        chosen = chosen_for(TOOLS, settings, engine.info.sha256)
+        adapter = {None: chosen, "none": ""}.get(options.adapter, options.adapter)
+        ways: dict[str, Propose] = {
+            "product": CallProposer(engine, open_embedder(settings), lambda: adapter).propose,
+            "free": free_calls(engine),
+        }
+        wanted = list(ways) if options.way == "both" else [options.way]
+        figures = {way: summary(verdicts_of(way, ways[way], cases, options.results)) for way in wanted}
         model = engine.info.name
-    if options.wrong:
-        options.wrong.write_text("\n".join(_described(v) for v in verdicts if not v.right), encoding="utf-8")
-    return {"cases": str(options.cases), "model": model, "way": options.way, **summary(verdicts)}
+    return {"cases": str(options.cases), "model": model, "adapter": adapter, **figures}
+
+
+def verdicts_of(way: str, propose: Propose, cases: Sequence[Case], kept: Path | None) -> list[Verdict]:
+    """Judge all cases; with `kept`, take those judged earlier from the file and add the new ones to it."""
+    known = {}
+    if kept is not None and kept.is_file():
+        rows = [json.loads(line) for line in kept.read_text(encoding="utf-8").splitlines()]
+        known = {row["id"]: row for row in rows if row["way"] == way}
+    verdicts = []
+    for case in cases:
+        if case.id in known:
+            verdicts.append(_recalled(case, known[case.id]))
+            continue
+        verdicts.append(judge(case, propose))
+        if kept is not None:
+            with kept.open("a", encoding="utf-8") as file:
+                file.write(_described(way, verdicts[-1]) + "\n")
+    return verdicts
 
 
 def read_cases(path: Path) -> Iterator[Case]:
     """The comparable cases of a file. Raises SettingError where the file is absent."""
     if not path.is_file():
         raise SettingError(Bilingual(en=f"There is no file {path} (--cases).", zh=f"文件 {path} 不存在（--cases）。"))
-    for line in path.read_text(encoding="utf-8").splitlines():
-        case = _case(json.loads(line))
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    if rows and is_tool_set(rows[0]):
+        yield from (_tool_case(case) for case in read_tool_cases(path) if case.is_held_out)
+        return
+    for row in rows:
+        case = _case(row)
         if case is not None:
             yield case
 
@@ -136,6 +163,18 @@ def summary(verdicts: Sequence[Verdict]) -> dict[str, Any]:
     }
 
 
+def _tool_case(case: ToolCase) -> Case:
+    """Only the values given are right; an optional argument may also have its default."""
+    answers = []
+    functions = {function["name"]: function for function in case.functions}
+    for call in case.calls:
+        properties: Mapping[str, Any] = functions[call.name]["parameters"].get("properties", {})
+        defaults = {name: [schema["default"], ""] for name, schema in properties.items() if "default" in schema}
+        answers.append({call.name: {**defaults, **{name: [value] for name, value in call.arguments.items()}}})
+    kind = {0: "none", 1: "one"}.get(len(answers), "several")
+    return Case(case.id, f"{case.source}_{kind}", case.question, case.functions, tuple(answers))
+
+
 def _case(row: Mapping[str, Any]) -> Case | None:
     if "acebench" in row.get("id", "") or isinstance(row.get("question"), str):
         return _acebench(row)
@@ -181,51 +220,65 @@ def _is_valid(call: ToolCall, functions: Sequence[Mapping[str, Any]]) -> bool:
     return bool(jsonschema.Draft202012Validator(schema).is_valid(dict(call.arguments)))
 
 
-def _free(engine: ChatEngine, adapter: str) -> Propose:
-    """The raw model: all functions in the prompt, a JSON list of calls, the constraint of the schemas alone."""
+def free_calls(engine: ChatEngine) -> Propose:
+    """The raw model: all functions in the prompt, a JSON list of calls asked for, no constraint, no adapter."""
 
     def propose(question: str, functions: Sequence[Mapping[str, Any]]) -> tuple[ToolCall, ...]:
-        plain = [function_of(function) for function in functions]
-        described = "\n".join(json.dumps(function, ensure_ascii=False) for function in plain)
-        system = f"Answer with a JSON list of function calls, [] if no function fits.\n\nFunctions:\n{described}"
+        described = "\n".join(json.dumps(function_of(function), ensure_ascii=False) for function in functions)
+        system = (
+            'Answer with a JSON list of function calls, [{"name": ..., "arguments": {...}}], or [] if no function fits.'
+            f"\n\nFunctions:\n{described}"
+        )
         request = GenerationRequest(
             messages=(Message("system", system), Message("user", question)),
-            json_schema=_list_schema(plain),
-            sampling=SamplingSettings(max_tokens=400),
-            adapter=adapter,
+            sampling=SamplingSettings(max_tokens=LONGEST_FREE),
         )
-        text = "".join(event.text for event in engine.generate(request) if isinstance(event, GeneratedText))
         try:
-            written = json.loads(text)
-        except ValueError:
-            return (ToolCall("", "", {}),)  # A call that broke off is not valid, and it is counted.
-        return tuple(ToolCall(str(at), item["name"], item["arguments"]) for at, item in enumerate(written))
+            text = "".join(event.text for event in engine.generate(request) if isinstance(event, GeneratedText))
+        except PromptTooLongError:
+            return ()
+        return parsed_calls(text)
 
     return propose
 
 
-def _list_schema(functions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    calls = [
-        {
-            "type": "object",
-            "properties": {
-                "name": {"const": function["name"]},
-                "arguments": {**function["parameters"], "additionalProperties": False},
-            },
-            "required": ["name", "arguments"],
-            "additionalProperties": False,
-        }
-        for function in functions
-    ]
-    return {"type": "array", "items": {"anyOf": calls}, "maxItems": MOST_CALLS}
+def parsed_calls(text: str) -> tuple[ToolCall, ...]:
+    """The calls in what a model wrote: the first JSON value in it that is a call or a list of them."""
+    for start in re.finditer(r"[\[{]", text):
+        try:
+            value, _ = json.JSONDecoder().raw_decode(text, start.start())
+        except ValueError:
+            continue
+        items = value if isinstance(value, list) else [value]
+        calls = [item for item in items if isinstance(item, dict) and isinstance(item.get("name"), str)]
+        if calls:
+            given = [call.get("arguments") for call in calls]
+            return tuple(
+                ToolCall(str(at), call["name"], arguments if isinstance(arguments, dict) else {})
+                for at, (call, arguments) in enumerate(zip(calls, given, strict=True))
+            )
+    return ()
 
 
 def _share(flags: Sequence[bool]) -> float:
     return round(sum(flags) / len(flags), 4) if flags else 0.0
 
 
-def _described(verdict: Verdict) -> str:
-    calls = [{call.name: dict(call.arguments)} for call in verdict.calls]
-    case = verdict.case
-    row = {"id": case.id, "question": case.question, "calls": calls, "expected": case.answers}
+def _described(way: str, verdict: Verdict) -> str:
+    calls = [[call.name, dict(call.arguments)] for call in verdict.calls]
+    row = {
+        "way": way,
+        "id": verdict.case.id,
+        "question": verdict.case.question,
+        "calls": calls,
+        "expected": verdict.case.answers,
+        "right": verdict.right,
+        "valid": verdict.valid,
+        "seconds": round(verdict.seconds, 3),
+    }
     return json.dumps(row, ensure_ascii=False)
+
+
+def _recalled(case: Case, row: Mapping[str, Any]) -> Verdict:
+    calls = tuple(ToolCall(str(at), name, arguments) for at, (name, arguments) in enumerate(row["calls"]))
+    return Verdict(case, calls, row["right"], row["valid"], row["seconds"])

@@ -8,7 +8,7 @@ from inference.protocol import ChatEngine
 from orchestrator.assistant import Assistant, Services
 from orchestrator.modes.finetuned import FinetunedMode
 from orchestrator.modes.prompt import PromptMode
-from orchestrator.modes.rag import RagMode
+from orchestrator.modes.rag import RagMode, TextOf, no_text
 from orchestrator.modes.tools import ToolsMode
 from orchestrator.router import Router, load_weights
 from orchestrator.routing_signals import AdapterDomain
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from tools.registry import ToolRegistry
 
 GROUNDED = "grounded"
+# Adapters that a mode of their own takes; nobody has to choose them.
+OWN = (GROUNDED, "tools")
 REFITTED_WEIGHTS = "router.json"
 
 
@@ -37,13 +39,20 @@ def build_assistant(
     from inference.runtime import open_engine
     from retrieval.embedder import open_embedder
     from retrieval.library import Library
-    from tools.library_parts import library_parts
+    from tools.library_parts import StoredDocuments, library_parts
     from tools.registry import ToolRegistry
 
     engine = engine or open_engine(settings)
     library = library or Library(settings, open_embedder(settings))
     registry = ToolRegistry(settings, library_parts(library, engine))
-    return assistant_over(settings, engine, searcher or library.searcher(), registry, embedder=library.embedder)
+    return assistant_over(
+        settings,
+        engine,
+        searcher or library.searcher(),
+        registry,
+        embedder=library.embedder,
+        text_of=lambda collection, document_id: StoredDocuments(library, collection).text(document_id),
+    )
 
 
 def assistant_over(
@@ -53,10 +62,12 @@ def assistant_over(
     registry: "ToolRegistry | None" = None,
     grounded: str | None = None,
     embedder: Embedder | None = None,
+    text_of: TextOf = no_text,
 ) -> Assistant:
     """Return an assistant over ready parts, real or fake; `embedder` chooses tools where the model is too small to.
 
-    `grounded` names the adapter of retrieval mode, empty for none; None: the one that fits the loaded model.
+    `text_of` gives whole documents, so that a short one is shown whole. `grounded` names the adapter of retrieval mode,
+    empty for none; None: the one that fits the loaded model.
     """
     services = Services(
         engine,
@@ -74,9 +85,15 @@ def assistant_over(
                 engine,
                 searcher,
                 settings,
-                lambda: _grounded_adapter(settings, engine) if grounded is None else grounded,
+                lambda: _own_adapter(GROUNDED, settings, engine) if grounded is None else grounded,
+                text_of,
             ),
-            "tools": ToolsMode(engine, registry, CallProposer(engine, embedder), settings),
+            "tools": ToolsMode(
+                engine,
+                registry,
+                CallProposer(engine, embedder, lambda: _own_adapter("tools", settings, engine)),
+                settings,
+            ),
             "finetuned": FinetunedMode(prompt, services.adapters),
         },
         router=Router(load_weights(refitted) if refitted.is_file() else None, ModelVote(engine)),
@@ -84,21 +101,19 @@ def assistant_over(
 
 
 def _fitting_adapters(settings: Settings, engine: ChatEngine) -> tuple[AdapterDomain, ...]:
-    """The adapters trained on the loaded model, that for retrieval aside: it answers in retrieval mode."""
+    """The adapters trained on the loaded model, those aside that a mode takes by itself."""
     from training.adapters import AdapterLibrary
 
     base = _base_of(engine)
-    found = [adapter for adapter in AdapterLibrary(settings).list() if adapter.name != GROUNDED]
+    found = [adapter for adapter in AdapterLibrary(settings).list() if adapter.name not in OWN]
     return tuple(AdapterDomain(item.name, item.card.task) for item in found if base and item.fits(base))
 
 
-def _grounded_adapter(settings: Settings, engine: ChatEngine) -> str:
-    """The adapter that was trained on the grounded prompt for the loaded model; empty where there is none."""
-    from training.adapters import AdapterLibrary
+def _own_adapter(name: str, settings: Settings, engine: ChatEngine) -> str:
+    """The adapter of a mode, trained on the loaded model; empty where there is none."""
+    from training.adapters import chosen_for
 
-    base = _base_of(engine)
-    fits = any(item.name == GROUNDED and item.base_sha256 == base for item in AdapterLibrary(settings).list())
-    return GROUNDED if base and fits else ""
+    return chosen_for(name, settings, _base_of(engine))
 
 
 def _base_of(engine: ChatEngine) -> str:

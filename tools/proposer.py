@@ -19,8 +19,9 @@ from tools.question_parts import parts_of
 
 # Cosine of question and description below which no tool fits (MiniLM); evaluation/DECISIONS.md has the measurement.
 FITTING = 0.40
-# A part of a question names a second function only where it is this near to it.
-PART_FITTING = 0.50
+# A part of a question names a function of its own where it is this near to it, and so much nearer than to the function
+# that the whole question is about.
+PART_FITTING, PART_MARGIN = 0.40, 0.10
 MOST_CALLS = 8
 
 
@@ -55,8 +56,8 @@ class CallProposer:
         parts = parts_of(question)
         # float32 (1 + parts, functions): the whole question first.
         scores = _scores(self.embedder, [question, *parts], functions)
-        chosen = _by_parts(scores[1:], parts) if len(parts) > 1 else {}
         best = int(np.argmax(scores[0]))
+        chosen = _by_parts(scores[1:], parts, best) if len(parts) > 1 else {}
         if len(chosen) < 2:
             # One function: what the whole question is about.
             chosen = {best: question} if scores[0, best] >= FITTING else {}
@@ -82,13 +83,17 @@ def is_valid_call(call: ToolCall, tools: Sequence[JsonSchema]) -> bool:
     return call.name in functions and accepts(functions[call.name]["parameters"], dict(call.arguments))
 
 
-def _by_parts(scores: NDArray[np.float32], parts: Sequence[str]) -> dict[int, str]:
-    """Each part goes to its nearest function where that is near enough, else to the one before it."""
+def _by_parts(scores: NDArray[np.float32], parts: Sequence[str], main: int) -> dict[int, str]:
+    """Each part goes to its nearest function where that is near enough, else to the one before it.
+
+    `main` is the function that the whole question is about.
+    """
     found: dict[int, str] = {}
     last = -1
     for row, part in zip(scores, parts, strict=True):
         best = int(np.argmax(row))
-        last = best if row[best] >= PART_FITTING else last
+        is_own = best == main or row[best] - row[main] >= PART_MARGIN
+        last = best if is_own and row[best] >= PART_FITTING else last
         if last >= 0:
             found[last] = f"{found[last]} {part}" if last in found else part
     return found

@@ -48,7 +48,9 @@ class _Understood:
         """How much of the question is about this table."""
         words = words_of(self.table.label)
         named = sum(len(word) > 1 and place_of(word, self.text) is not None for word in words)
-        return 2.0 * len(self.mentioned) + 1.5 * len(self.filters) + named
+        # A heading of three words that all stand there says more than one of a single word.
+        headings = sum(1.5 + 0.5 * len(words_of(column.name)) for column in self.mentioned)
+        return headings + 1.5 * len(self.filters) + named
 
     @property
     def values(self) -> tuple[Column, ...]:
@@ -70,8 +72,10 @@ class _Understood:
 def plan_question(question: str, tables: tuple[Table, ...], path: Path) -> str | None:
     """The SELECT that answers the question, or None where the rules cannot tell."""
     understood = [_understand(question.lower(), table, path) for table in tables if table.columns]
-    best = max(understood, key=lambda candidate: candidate.score, default=None)
-    return _ranking(best) or _aggregate(best) if best else None
+    # A stable order: of two tables that say as much, the first.
+    understood.sort(key=lambda candidate: -candidate.score)
+    alike = [candidate for candidate in understood if candidate.score == understood[0].score]
+    return next((plan for asked in alike if (plan := _ranking(asked) or _aggregate(asked))), None)
 
 
 def looks_like_table_question(question: str) -> bool:
@@ -156,13 +160,25 @@ def _group(text: str, mentioned: tuple[Column, ...]) -> Column | None:
 
 
 def _mentioned(text: str, columns: tuple[Column, ...]) -> tuple[Column, ...]:
-    """The columns named in the text, in its order; where two begin at one place, the one with more words."""
+    """The columns named in the text, in its order; where two begin at one place, the one with more words.
+
+    A heading that stands in the text word for word is named before those that share words with it.
+    """
     best: dict[int, Column] = {}
+    whole = [column for column in columns if column.name.lower() in text]
+    longest = [column for column in whole if not any(_is_within(column, other) for other in whole)]
+    said = " ".join(column.name.lower() for column in longest)
     for column in columns:
+        if column not in longest and longest and words_of(column.name) <= words_of(said):
+            continue
         place = place_of(column.name, text)
         if place is not None and (place not in best or len(words_of(column.name)) > len(words_of(best[place].name))):
             best[place] = column
     return tuple(best[place] for place in sorted(best))
+
+
+def _is_within(column: Column, other: Column) -> bool:
+    return column is not other and column.name.lower() in other.name.lower()
 
 
 def _values_of(table: Table, path: Path) -> Iterator[tuple[Column, str]]:

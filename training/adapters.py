@@ -23,6 +23,8 @@ from training.gguf_model import file_sha256
 
 CARD_FILE = "card.json"
 GROUNDED = "grounded"
+# The one that fills in the forms of tools; both are taken without being asked for.
+TOOLS = "tools"
 _NAME = re.compile(r"[\w][\w.\- ]{0,63}")
 
 
@@ -63,6 +65,12 @@ class Adapter:
 def bundled() -> Path:
     """The folder of the adapters that come with the program: one folder each, as in the data folder."""
     return bundled_adapters()
+
+
+def chosen_for(name: str, settings: Settings, base_sha256: str) -> str:
+    """`name` where there is an adapter so called that names just this base, else empty."""
+    found = AdapterLibrary(settings).list() if base_sha256 else ()
+    return name if any(item.name == name and item.base_sha256 == base_sha256 for item in found) else ""
 
 
 def checked_name(name: str) -> str:
