@@ -102,7 +102,9 @@ class Xray:
             raise ModelLoadError(self.abilities.notice or _only_output("?"))
         _, arrays = self._run("trace", {"ids": list(ids), "first": first, "hidden": True, **variant.params()})
         layers = sorted((key for key in arrays if key.startswith("l_out-")), key=lambda key: int(key[6:]))
-        return HiddenStates(np.stack([arrays[key] for key in ("embd", *layers)]), first), arrays["logits"][0]
+        # Some architectures rename the first state; it is the rows of the table all the same.
+        embedded = arrays["embd"] if "embd" in arrays else self.model.embedding.rows(ids[first:])
+        return HiddenStates(np.stack([embedded, *(arrays[key] for key in layers)]), first), arrays["logits"][0]
 
     def attention(self, ids: Sequence[int], layer: int, first: int = 0) -> AttentionMap | None:
         """All heads of one layer for the rows from `first` on; None where this layer has no attention."""

@@ -123,7 +123,7 @@ WORDS: dict[str, Bilingual] = {
     "rope_dot": Bilingual("One query against the same key at growing distance", "同一个查询与距离渐远的同一个键"),
     "distance": Bilingual("distance (tokens)", "距离（词元）"),
     "product": Bilingual("relative product (no unit)", "相对点积（无单位）"),
-    "no_rope": Bilingual("This layer does not turn queries and keys.", "这一层不旋转查询和键。"),
+    "no_rope": Bilingual("For this layer turned queries and keys cannot be shown.", "这一层无法显示旋转后的查询和键。"),
     "from_token": Bilingual("from this token (row)", "从这个词元（行）"),
     "to_token": Bilingual("to this token (column)", "看向这个词元（列）"),
     "weight": Bilingual("attention weight (0 to 1)", "注意力权重（0 到 1）"),
