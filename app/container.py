@@ -6,11 +6,12 @@ The page is usable while the parts load; a question asked meanwhile waits for th
 import atexit
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from app import preferences
 from app.ingest_jobs import IngestJobs
 from app.jobs import WorkBoard
 from app.runs import Answering, IsCancelled, Runs
@@ -168,6 +169,19 @@ def _complete_vectors(library: "Library", settings: Settings) -> None:
         if counts["vectors"] < counts["chunks"]:
             for _ in IngestPipeline(library, settings).run([], name):
                 pass
+
+
+def adopt(changes: Mapping[str, Any]) -> None:
+    """Keep changed settings and start anew with them. Raises SettingError naming the one that is wrong."""
+    settings = load_settings(**changes)
+    old = shared()
+    preferences.save(settings.paths.settings_file, changes)
+    # Work on the model that is given back now cannot go on; documents are read on by the new parts.
+    for job in old.work.list():
+        if job.is_running and job.kind != "download":
+            old.work.cancel(job.id)
+    old.close()
+    share(Container(load_settings()).start())
 
 
 _shared: Container | None = None

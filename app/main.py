@@ -16,6 +16,7 @@ PAGES = {
     "prompts": ":material/science:",
     "tools": ":material/build:",
     "finetune": ":material/tune:",
+    "exam": ":material/checklist:",
     "xray": ":material/radiology:",
     "models": ":material/memory:",
 }

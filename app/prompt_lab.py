@@ -12,7 +12,7 @@ from app.prompt_library import PromptTemplate, template_from_json
 from core.errors import TrainingError
 from core.language import Bilingual, language_of
 from core.types import Question, Usage
-from inference.protocol import ChatEngine, GenerationEvent, GenerationRequest
+from inference.protocol import ChatEngine, GenerationEvent
 from orchestrator.bill import Price, cost
 
 if TYPE_CHECKING:
@@ -87,18 +87,22 @@ def bill(cells: Sequence[Cell], price: Price) -> float:
 
 
 class _CountingEngine:
-    """The engine with a look at whether to stop before every generation."""
+    """The engine with a call before every answer: it is written, or among labels chosen from one rendered prompt."""
 
-    def __init__(self, engine: ChatEngine, on_call: Callable[[], None]) -> None:
+    def __init__(self, engine: ChatEngine, on_answer: Callable[[], None]) -> None:
         self._engine = engine
-        self._on_call = on_call
+        self._on_answer = on_answer
 
-    def count_tokens(self, text: str) -> int:
-        return self._engine.count_tokens(text)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
 
-    def generate(self, request: GenerationRequest, *rest: Any) -> Iterator[GenerationEvent]:
-        self._on_call()
-        return self._engine.generate(request, *rest)
+    def generate(self, *asked: Any) -> Iterator[GenerationEvent]:
+        self._on_answer()
+        return self._engine.generate(*asked)
+
+    def render(self, *asked: Any) -> str:
+        self._on_answer()
+        return self._engine.render(*asked)
 
 
 def search_prompt(box: "Container", params: Mapping[str, Any], report: Report) -> dict[str, Any]:

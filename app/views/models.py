@@ -4,12 +4,11 @@ from typing import Any
 
 import streamlit as st
 
-from app import container, preferences, session
+from app import container, session
 from app.container import Container
 from app.doctor import Check, examine
 from app.widgets.answer_text import plain_label
 from app.wording import Wording
-from core.config import load_settings
 from core.errors import SettingError
 from inference.protocol import ModelInfo
 
@@ -85,13 +84,10 @@ def _save(box: Container, changed: dict[str, Any], words: Wording) -> None:
     if not different:
         return
     try:
-        load_settings(**different)
+        container.adopt(different)
     except SettingError as error:
         st.error(plain_label(error.message.in_(words.language), 400))
         return
-    preferences.save(box.settings.paths.settings_file, different)
-    box.close()
-    container.share(Container(load_settings()).start())
     st.rerun()
 
 

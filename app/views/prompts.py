@@ -11,6 +11,7 @@ from app.ingest_jobs import safe_name
 from app.jobs import Job
 from app.prompt_lab import Cell, cells_of
 from app.prompt_library import PromptTemplate, template_from_json
+from app.widgets import jobs
 from app.widgets.answer_text import answer_html, plain_label
 from app.wording import Wording
 from core.errors import FourfoldError
@@ -58,8 +59,11 @@ def _by_hand(words: Wording) -> None:
         if st.button(words("lab.run"), type="primary", icon=":material/play_arrow:", disabled=busy or not asked):
             _start(variants, asked)
         _count_buttons(drafts, words)
-    if job is not None:
-        _watch(job.id) if busy else _results(job, words)
+    if job is not None and busy:
+        jobs.watch(job.id)
+        _watch_answers(job.id)
+    elif job is not None:
+        _results(job, words)
 
 
 def _drafts(known: Mapping[str, Any], words: Wording) -> list[PromptTemplate]:
@@ -112,24 +116,12 @@ def _start(variants: Sequence[PromptTemplate], questions: Sequence[str]) -> None
 
 
 @st.fragment(run_every=POLL_SECONDS)
-def _watch(job_id: str) -> None:
+def _watch_answers(job_id: str) -> None:
     """The answers while they come."""
     box = session.container()
     job = box.work.get(job_id)
-    if job is None or not job.is_running:
-        st.rerun()
-        return
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.progress(job.share or 0.0, text=plain_label(job.detail.in_(session.language())))
-        _stop_button(job_id)
-    _results(job, session.words())
-
-
-def _stop_button(job_id: str) -> None:
-    def stop() -> None:
-        session.container().work.cancel(job_id)
-
-    st.button(session.words()("lab.stop"), icon=":material/stop_circle:", on_click=stop, key=f"stop_{job_id}")
+    if job is not None:
+        _results(job, session.words())
 
 
 def _results(job: Job, words: Wording) -> None:
@@ -204,18 +196,7 @@ def _search(words: Wording) -> None:
             board.start("search", safe_name(file.name), {"path": str(path)})
             st.rerun()
     if job is not None:
-        _watch_search(job.id) if busy else _found(job, words)
-
-
-@st.fragment(run_every=POLL_SECONDS)
-def _watch_search(job_id: str) -> None:
-    board = session.container().work
-    job = board.get(job_id)
-    if job is None or not job.is_running:
-        st.rerun()
-        return
-    st.progress(job.share or 0.0, text=plain_label(job.detail.in_(session.language())))
-    _stop_button(job_id)
+        jobs.watch(job.id) if busy else _found(job, words)
 
 
 def _found(job: Job, words: Wording) -> None:

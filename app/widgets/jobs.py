@@ -19,6 +19,8 @@ _ICONS = {
     "exam": ":material/checklist:",
     "search": ":material/science:",
     "prompts": ":material/science:",
+    "propose": ":material/quiz:",
+    "trial": ":material/rule_settings:",
     "train": ":material/model_training:",
 }
 _COLOURS = {"running": "blue", "finished": "green", "failed": "red", "cancelled": "gray", "interrupted": "orange"}
@@ -54,6 +56,44 @@ def _button(jobs: list[Job]) -> None:
     icon = "spinner" if running else ":material/checklist_rtl:"
     if st.button(label, icon=icon, type="tertiary", key="open_jobs", help=words("jobs.open")):
         session.open_panel("jobs")
+        st.rerun()
+
+
+@st.fragment(run_every=1.0)
+def watch(job_id: str) -> None:
+    """One job on the page that began it: how far it is, and the way to stop it. At the end the page is drawn anew."""
+    board, words = session.container().work, session.words()
+    job = board.get(job_id)
+    if job is None or not job.is_running:
+        st.rerun()
+        return
+
+    def stop() -> None:
+        board.cancel(job_id)
+
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.progress(min(1.0, job.share or 0.0), text=_progress_line(job, words), width="stretch")
+        st.button(words("jobs.cancel"), icon=":material/stop_circle:", on_click=stop, key=f"stop_{job_id}")
+
+
+def _progress_line(job: Job, words: Wording) -> str:
+    said = plain_label(job.detail.in_(words.language), 120) or words("jobs.running")
+    if job.seconds_left is None:
+        return said
+    return f"{said} · {words('jobs.left', time=time_left(job.seconds_left, words))}"
+
+
+def is_busy(kind: str) -> bool:
+    """Whether a job of that kind is running."""
+    job = session.container().work.latest(kind)
+    return job is not None and job.is_running
+
+
+@st.fragment(run_every=1.0)
+def wait_for_parts(said: str) -> None:
+    """While models and collections open: a line; the page is drawn anew when they are there."""
+    st.caption(f":material/hourglass_top: {said}")
+    if session.container().is_built:
         st.rerun()
 
 

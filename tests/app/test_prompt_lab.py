@@ -113,16 +113,15 @@ def test_a_variant_becomes_the_template_of_the_prompt_mode(lab: AppTest, box: Co
     assert prompt_library.load(box.settings.paths.home).current is None
 
 
-def obedient(request: GenerationRequest) -> str:
-    """Knows the label, but writes it only when it is told to write nothing else."""
-    asked = request.messages[-1].content
-    told = any(message.content == INSTRUCTIONS[1].en for message in request.messages if message.role == "system")
-    return ("sun" if "warm" in asked.split("Text:")[-1] else "rain") if told else "well, who knows"
+def obedient(prompt: str, label: str) -> float:
+    """Knows the label, but holds it probable only when it is told to write nothing else."""
+    told, warm = INSTRUCTIONS[1].en in prompt, "warm" in prompt.split("Text:")[-1]
+    return 0.0 if told == (label == ("sun" if warm else "rain")) else -9.0
 
 
 @pytest.fixture
 def searching(tmp_path: Path) -> Iterator[Container]:
-    made = container_over(load_settings(), ScriptedAssistant(), FakeEngine(obedient)).start()
+    made = container_over(load_settings(), ScriptedAssistant(), FakeEngine(score=obedient)).start()
     container.share(made)
     yield made
     made.close()
