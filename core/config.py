@@ -29,6 +29,9 @@ class Settings(BaseSettings):
 
     model: str = Field("", description="path of a GGUF or name in the catalogue; empty: the embedded SmolLM2-135M")
     encoder: str = Field("", description="folder or name of a sentence-transformers model; empty: the embedded one")
+    encoder_profile: Literal["accurate", "instant"] = Field(
+        "accurate", description="instant: a static encoder distilled from it, for new collections; faster, weaker"
+    )
     n_ctx: int = Field(4096, ge=256, le=1_048_576, description="context window in tokens")
     n_gpu_layers: int = Field(-1, ge=-1, description="layers on the GPU; -1: all that fit")
     n_threads: int = Field(0, ge=0, le=512, description="threads of the model; 0: chosen for the machine")
@@ -47,6 +50,7 @@ class Settings(BaseSettings):
     index_memory: Literal["auto", "full", "compact"] = Field(
         "auto", description="vectors of the search in memory: whole, as 8-bit codes, or by the size of the collection"
     )
+    reranker: str = Field("", description="cross-encoder that looks again at the best passages; empty: none")
     chunk_tokens: int = Field(190, ge=32, le=4096, description="longest passage in the encoder's tokens")
     chunk_overlap: int = Field(24, ge=0, le=1024, description="tokens shared by neighbouring passages")
 

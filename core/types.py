@@ -74,12 +74,16 @@ class Chunk:
 
 @dataclass(frozen=True)
 class ScoredChunk:
-    """A chunk and its score (higher is better). `legs` tells what each leg gave: {"dense": 0.61, "lexical": 12.3}."""
+    """A chunk and its score (higher is better). `legs` tells what each leg gave: {"dense": 0.61, "lexical": 12.3}.
+
+    `ranks` are the places in each leg, from 1; `shares` what each leg put into `score`, which is their sum.
+    """
 
     chunk: Chunk
     score: float
     legs: Mapping[str, float] = field(default_factory=dict)
     ranks: Mapping[str, int] = field(default_factory=dict)
+    shares: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -163,13 +167,15 @@ class SamplingSettings:
 class DecidedCall:
     """A call of an answer that paused: run before the pause (`result` is there), or now decided by a person.
 
-    `call` holds the arguments as the person left them; `failed` belongs to `result`.
+    `call` holds the arguments as the person left them; `failed` belongs to `result`. `always`: this tool need not be
+    asked for again in the conversation.
     """
 
     call: ToolCall
     allowed: bool = True
     result: str | None = None
     failed: bool = False
+    always: bool = False
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ sentences proved of it (`calibration.py`).
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from retrieval.legs import DenseHit
 from retrieval.lexical_index import LexicalHit
@@ -18,12 +18,16 @@ LEAST_TRUST = 0.05
 
 @dataclass(frozen=True)
 class Fused:
-    """A chunk's number with its fused score (0..1), the legs' own scores, and its rank in each leg, from 1."""
+    """A chunk's number with its fused score (0..1), the legs' own scores, and its rank in each leg, from 1.
+
+    `shares` tells what each leg put into the score.
+    """
 
     number: int
     score: float
     legs: Mapping[str, float]
     ranks: Mapping[str, int]
+    shares: Mapping[str, float] = field(default_factory=dict)
 
 
 def fuse(
@@ -50,10 +54,10 @@ def fuse(
         for rank, hit in enumerate(hits, start=1):
             legs.setdefault(hit.number, {})[name] = hit.score
             ranks.setdefault(hit.number, {})[name] = rank
-    fused = [
-        Fused(number, sum(part * scores.get(number, 0.0) for part, scores in parts.values()), found, ranks[number])
-        for number, found in legs.items()
-    ]
+    fused = []
+    for number, found in legs.items():
+        shares = {name: part * scores.get(number, 0.0) for name, (part, scores) in parts.items()}
+        fused.append(Fused(number, sum(shares.values()), found, ranks[number], shares))
     return sorted(fused, key=lambda hit: (-hit.score, hit.number))
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from core.config import Settings
 from core.errors import BackendError
 from retrieval.calibration import ForeignVectors, refresh_calibration
 from retrieval.indexing import refresh_indexes
-from retrieval.protocol import Embedder, Searcher
+from retrieval.protocol import Embedder
 from retrieval.schema import FILE_NAME
 from retrieval.store import CollectionStore
 from retrieval.view import CollectionView
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 # Beyond this many vectors the float graph would want more than 1.8 KB of memory for each.
 COMPACT_ABOVE = 500_000
+# Far more than the candidates of a question; what is older waits its turn.
+_MOST_ASKED_FOR = 256
 # Where a collection remembers the server that its index was moved to.
 INDEX_SERVER = "index_server"
 _log = logging.getLogger(__name__)
@@ -34,7 +37,10 @@ class Library:
         self.settings = settings
         self.embedder = embedder
         self._searcher: HybridSearcher | None = None
-        self._foreign: ForeignVectors = {}
+        self._foreign: dict[str, ForeignVectors] = {}
+        self._siblings: dict[str, Embedder] = {}
+        # (collection, chunk number) of passages that a search met before they had a vector; the last ones asked for.
+        self.asked_for: deque[tuple[str, int]] = deque(maxlen=_MOST_ASKED_FOR)
         self._backend: Backend | None = None
 
     def names(self) -> list[str]:
@@ -50,10 +56,25 @@ class Library:
         """Whether there is a collection of this name."""
         return (self.settings.paths.collection(name) / FILE_NAME).is_file()
 
-    def create(self, name: str) -> None:
-        """Make an empty collection; nothing happens where it exists."""
+    def create(self, name: str, embedder: Embedder | None = None) -> None:
+        """Make an empty collection, for `embedder` if it is given; nothing happens where it exists."""
+        if embedder is not None and not self.exists(name):
+            with CollectionStore(self.settings.paths.collection(name), writable=True, name=name) as store:
+                store.bind(embedder.name, embedder.dimension)
         with self.writer(name):
             pass
+
+    def embedder_of(self, store: CollectionStore) -> Embedder:
+        """The encoder that a collection was made with: the library's own, or the other profile of it."""
+        known = store.meta("embedder")
+        if known is None or known == self.embedder.name:
+            return self.embedder
+        if known not in self._siblings:
+            from retrieval.embedder import sibling
+
+            # The one of another model is found out by `bind`, which says what to do.
+            self._siblings[known] = sibling(self.embedder, known, self.settings) or self.embedder
+        return self._siblings[known]
 
     def delete(self, name: str) -> None:
         """Delete a collection with everything in it.
@@ -72,7 +93,8 @@ class Library:
         """
         folder = self.settings.paths.collection(name)
         with CollectionStore(folder, writable=True, name=name, wait_seconds=wait_seconds) as store:
-            store.bind(self.embedder.name, self.embedder.dimension)
+            embedder = self.embedder_of(store)
+            store.bind(embedder.name, embedder.dimension)
             yield store
             self.refresh(store)
 
@@ -81,13 +103,13 @@ class Library:
         remote = self.remote(store)
         if remote is None:
             refresh_indexes(store, compact=self.is_compact(store.counts()["vectors"]))
-            refresh_calibration(store, self.embedder, self._foreign)
+            refresh_calibration(store, self.embedder_of(store), self._foreign_of(store))
             return
         from retrieval.backends.follow import follow
 
         try:
             follow(store, remote)
-            refresh_calibration(store, self.embedder, self._foreign, remote)
+            refresh_calibration(store, self.embedder_of(store), self._foreign_of(store), remote)
         except BackendError as error:
             # What was committed is safe, and is sent when the server answers again.
             _log.warning("%s", error)
@@ -96,6 +118,9 @@ class Library:
         """Whether so many vectors are kept in memory as codes, by the setting `index_memory`."""
         wanted = self.settings.index_memory
         return vectors > COMPACT_ABOVE if wanted == "auto" else wanted == "compact"
+
+    def _foreign_of(self, store: CollectionStore) -> ForeignVectors:
+        return self._foreign.setdefault(self.embedder_of(store).name, {})
 
     def reader(self, name: str) -> CollectionStore:
         """Open a collection for reading; the caller closes it. Raises CollectionNotFoundError."""
@@ -118,10 +143,14 @@ class Library:
             self._backend = open_backend(self.settings.index_url)
         return self._backend.open(key_of(store)) if self._backend.name == server else None
 
-    def searcher(self) -> Searcher:
-        """The search over these collections; one object for all threads."""
+    def searcher(self) -> "HybridSearcher":
+        """The search over these collections; one object for all threads.
+
+        Raises ModelNotFoundError where the cross-encoder that the settings name is not there.
+        """
         if self._searcher is None:
+            from retrieval.reranker import open_reranker
             from retrieval.retriever import HybridSearcher
 
-            self._searcher = HybridSearcher(self)
+            self._searcher = HybridSearcher(self, reranker=open_reranker(self.settings))
         return self._searcher

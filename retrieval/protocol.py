@@ -50,6 +50,11 @@ class Embedder(Protocol):
 class Reranker(Protocol):
     """Looks again at the few best passages, with more care than a search over all can take."""
 
+    @property
+    def weight(self) -> float:
+        """How much its word counts against the first order: 0 nothing, 1 alone."""
+        ...
+
     def scores(self, query: str, passages: Sequence[str]) -> Sequence[float]:
         """How well each passage answers the question; higher is better, comparable within one call only."""
         ...

@@ -2,8 +2,9 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from core.types import Evidence, Retrieval, Scope, ScoredChunk
@@ -14,6 +15,7 @@ from retrieval.fusion import Fused, fuse
 from retrieval.legs import DenseHit
 from retrieval.lexical_index import LexicalHit, LexicalQuery, parse_query
 from retrieval.protocol import Reranker, Vectors
+from retrieval.reranker import reranked
 from retrieval.view import CollectionView
 
 if TYPE_CHECKING:
@@ -24,6 +26,23 @@ Leg = Literal["dense", "lexical", "hybrid"]
 _SPARE = 2
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """A question as both legs see it."""
+
+    text: str
+    words: LexicalQuery
+    vector: Vectors
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The candidates of each leg, best first; empty for a leg that is left out."""
+
+    dense: list[DenseHit]
+    lexical: list[LexicalHit]
+
+
 class HybridSearcher:
     """Searches the collections of a library. Thread-safe; opens a collection at its first question."""
 
@@ -32,8 +51,8 @@ class HybridSearcher:
     ) -> None:
         """`leg` alone searches in place of both; `arranged` false leaves duplicates and neighbours as they are.
 
-        `reranker` orders the best passages anew. None is the default: a cheap one behind a good first stage has made
-        results worse elsewhere, so it has to prove its gain by `python -m evaluation retrieval` first.
+        `reranker` looks again at the best passages. None is the default: a cheap one behind a good first stage has
+        made results worse elsewhere, so it has to prove its gain by `python -m evaluation retrieval` first.
         """
         self._reranker = reranker
         self._library = library
@@ -46,65 +65,72 @@ class HybridSearcher:
         """The best `top_k` chunks of `scope`, best first, with the evidence. Raises CollectionNotFoundError."""
         clock = _Clock()
         with clock.measure("encode"):
-            vector = self._library.embedder.embed_query(query)
+            asked = self._asked(query)
         with clock.measure("open"):
             view = self._view(scope.collection)
             calibration = load_calibration(view.store)
         with view.lock:
             view.refresh()
-            found = self.search_view(view, query, vector, scope, clock)
-            fused, evidence = self._fuse(view, calibration, query, vector, found)
+            found = self._candidates(view, asked, scope, clock)
+            fused, evidence = self._fuse(view, calibration, asked, found)
             searched = view.searched
         with clock.measure("load"):
-            chunks = self._load(view, query, fused, top_k)
+            chunks = self._load(view, query, fused, top_k, clock)
         return Retrieval(query, tuple(chunks), evidence, searched, clock.milliseconds())
 
-    def search_view(
-        self, view: CollectionView, query: str, vector: Vectors, scope: Scope, clock: "_Clock | None" = None
-    ) -> tuple[list[DenseHit], list[LexicalHit]]:
-        """The candidates of each leg, best first; empty for a leg that is left out."""
-        clock = clock or _Clock()
+    def search_legs(self, query: str, scope: Scope, top_k: int) -> dict[str, tuple[ScoredChunk, ...]]:
+        """What each leg alone finds, best first, with its own scores: to see why a passage has its rank."""
+        view, asked = self._view(scope.collection), self._asked(query)
+        with view.lock:
+            view.refresh()
+            found = self._candidates(view, asked, scope, _Clock())
+        return {
+            "dense": _alone("dense", view, found.dense[:top_k]),
+            "lexical": _alone("lexical", view, found.lexical[:top_k]),
+        }
+
+    def _asked(self, query: str) -> _Asked:
+        return _Asked(query, parse_query(query), self._library.embedder.embed_query(query))
+
+    def _candidates(self, view: CollectionView, asked: _Asked, scope: Scope, clock: "_Clock") -> _Found:
         alive, documents = view.chosen(scope)
         wanted = self._library.settings.candidates
-        dense: list[DenseHit] = []
-        lexical: list[LexicalHit] = []
+        found = _Found([], [])
         if self._leg != "lexical":
             with clock.measure("dense"):
-                dense = view.dense.search(vector, wanted, alive, documents)
+                found.dense.extend(view.dense.search(asked.vector, wanted, alive, documents))
         if self._leg != "dense":
             with clock.measure("lexical"):
-                lexical = view.lexical.search(parse_query(query), wanted, alive, documents)
-        return dense, lexical
+                found.lexical.extend(view.lexical.search(asked.words, wanted, alive, documents))
+        return found
 
     def _fuse(
-        self,
-        view: CollectionView,
-        calibration: Calibration,
-        query: str,
-        vector: Vectors,
-        found: tuple[list[DenseHit], list[LexicalHit]],
+        self, view: CollectionView, calibration: Calibration, asked: _Asked, found: _Found
     ) -> tuple[list[Fused], Evidence]:
-        dense, lexical = found
-        trust, language = trust_for(calibration, self._library.embedder, query)
+        dense, lexical = found.dense, found.lexical
+        trust, language = trust_for(calibration, self._library.embedder, asked.text)
         pending = view.dense.without_vector(hit.number for hit in lexical) if self._leg == "hybrid" else ()
         fused = fuse(dense, lexical, trust, pending)
         if not fused:
             return [], Evidence("none", 0.0)
         tops = (dense[0].score if dense else 0.0, lexical[0].score if lexical else 0.0)
-        parsed: LexicalQuery = parse_query(query)
-        return fused, judge(signals(view, parsed, vector, tops, trust), calibration.background(language))
+        reached = signals(view, asked.words, asked.vector, tops, trust)
+        return fused, judge(reached, calibration.background(language))
 
-    def _load(self, view: CollectionView, query: str, fused: list[Fused], top_k: int) -> list[ScoredChunk]:
+    def _load(
+        self, view: CollectionView, query: str, fused: list[Fused], top_k: int, clock: "_Clock"
+    ) -> list[ScoredChunk]:
         wanted = fused[: top_k * _SPARE + 2]
         chunks = view.store.chunks_by_number([hit.number for hit in wanted])
         # A chunk that was removed a moment ago is gone, also from this answer.
         scored = [
-            ScoredChunk(chunks[hit.number], hit.score, hit.legs, hit.ranks) for hit in wanted if hit.number in chunks
+            ScoredChunk(chunks[hit.number], hit.score, hit.legs, hit.ranks, hit.shares)
+            for hit in wanted
+            if hit.number in chunks
         ]
-        if self._reranker is not None and scored:
-            scores = self._reranker.scores(query, [hit.chunk.embedded_text for hit in scored])
-            order = sorted(range(len(scored)), key=lambda place: -scores[place])
-            scored = [scored[place] for place in order]
+        if self._reranker is not None:
+            with clock.measure("rerank"):
+                scored = reranked(self._reranker, query, scored)
         if not self._arranged:
             return scored[:top_k]
         return join_neighbours(view.store, without_duplicates(scored, top_k * _SPARE))[:top_k]
@@ -126,6 +152,15 @@ class HybridSearcher:
             for view in self._views.values():
                 view.store.close()
             self._views.clear()
+
+
+def _alone(leg: str, view: CollectionView, hits: Sequence[DenseHit | LexicalHit]) -> tuple[ScoredChunk, ...]:
+    chunks = view.store.chunks_by_number([hit.number for hit in hits])
+    return tuple(
+        ScoredChunk(chunks[hit.number], hit.score, {leg: hit.score}, {leg: rank})
+        for rank, hit in enumerate(hits, start=1)
+        if hit.number in chunks
+    )
 
 
 class _Clock:

@@ -196,6 +196,8 @@ def test_arrangement_drops_repetitions_and_joins_neighbours(library: Library):
 
 
 class _LastWordFirst:
+    weight = 1.0
+
     def scores(self, query: str, passages: Sequence[str]) -> list[float]:
         return [float("CMake" in passage) for passage in passages]
 
