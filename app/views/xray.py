@@ -54,6 +54,7 @@ def _draw_for(engine: ChatEngine) -> None:
         st.warning(plain_label(xray.abilities.notice.in_(language), 400), icon=":material/visibility_off:")
     given = xray_passages.given_by(context, view.text, answer_id) if view is not None else None
     _tabs(subject, engine, context, given)
+    st.caption(WORDS["pictures"].in_(language))
 
 
 def _xray(call: Callable[..., object], path: str) -> Xray:

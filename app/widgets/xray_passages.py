@@ -153,7 +153,6 @@ def _keep(subject: Subject, given: Given, found: Attribution, seen: PassageAtten
         text = json.dumps(to_plain(record), ensure_ascii=False)
         st.download_button(subject.say("save"), text, "xray.json", "application/json", icon=":material/download:")
         if given.answer_id and st.button(subject.say("keep"), icon=":material/bookmark:"):
-            forget_xrays(_folder(), _is_known)
             keep_xray(_folder(), given.answer_id, record)
             st.toast(subject.say("kept"))
 
@@ -162,6 +161,7 @@ def _stored(given: Given) -> tuple[Attribution, PassageAttention | None] | None:
     """What was stored with this very answer and these passages; None where nothing was or it cannot be read."""
     if not given.answer_id:
         return None
+    forget_xrays(_folder(), _is_known)
     record = kept_xray(_folder(), given.answer_id)
     try:
         if record["answer"] != given.answer or tuple(record["passages"]) != given.numbers:

@@ -8,6 +8,10 @@ WORDS: dict[str, Bilingual] = {
         "Watch your own model read a text: every number below is computed by the model you chat with.",
         "看你自己的模型怎样读一段文字：下面的每个数字都由与你聊天的模型算出。",
     ),
+    "pictures": Bilingual(
+        "Point at a picture, or tap it: its corner offers to save it as PNG, to show its numbers, to enlarge it.",
+        "指向图片（手机上点按）：右上角可保存为 PNG、查看数据或放大。",
+    ),
     "prompt": Bilingual("Text to X-ray", "要分析的文本"),
     "run": Bilingual("X-ray", "分析"),
     "as_chat": Bilingual("As a chat turn", "作为一轮对话"),
