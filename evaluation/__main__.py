@@ -25,6 +25,7 @@ COMMANDS = {
     "meter": "does the grounding meter tell true passages from foreign ones?",
     "robustness": "do orders hidden in documents do anything?",
     "routing": "is the right mode chosen?",
+    "training_speed": "tokens trained a second, beside peft with transformers' Trainer",
     "tools": "are the right functions called with the right arguments? (BFCL's published rules)",
 }
 
