@@ -3,7 +3,7 @@
     spec.json       what to do              status.json     where it stands (replaced as a whole)
     data.jsonl      the examples            metrics.jsonl   one line a step
     exam.jsonl      rows set aside          log.txt         what the process printed
-    checkpoint/     where it goes on        cancel          its presence asks the process to stop
+    cancel          its presence asks the process to stop   checkpoint.safetensors   where it goes on
 
 The folder of a job that was cancelled, or that finished, is removed: the adapter's card keeps what is worth keeping.
 """

@@ -4,6 +4,7 @@ The base weights are frozen; every linear layer of a block gets y = W·x + (alph
 is computed only where a token is trained: the output matrix is never multiplied with the other positions.
 """
 
+import errno
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -127,33 +128,35 @@ class LoraModel:
         linear = self._model.model.layers[int(number)].get_submodule(paths[rest])
         return np.asarray(linear.weight.detach().cpu().numpy(), dtype=np.float32)
 
-    def save(self, folder: Path, state: dict[str, Any]) -> None:
-        """Write adapter, optimiser and `state` into `folder`, which exists only when it is whole."""
+    def save(self, path: Path, state: Mapping[str, Any]) -> None:
+        """Write adapter, optimiser and `state` (plain JSON) into one file, which is replaced as a whole.
+
+        Raises OSError where it cannot be written.
+        """
+        from safetensors import SafetensorError
         from safetensors.torch import save_file
 
-        beside = folder.with_name(folder.name + ".new")
-        beside.mkdir(parents=True, exist_ok=True)
-        save_file(self._tensors(), str(beside / "adapter.safetensors"))
-        (beside / "state.json").write_text(json.dumps(state), encoding="utf-8")
-        old = folder.with_name(folder.name + ".old")
-        if folder.exists():
-            folder.rename(old)
-        beside.rename(folder)
-        _remove(old)
+        beside = path.with_name(path.name + ".new")
+        try:
+            save_file(self._tensors(), str(beside), {"state": json.dumps(state)})
+        except SafetensorError as error:
+            beside.unlink(missing_ok=True)
+            raise OSError(errno.EIO, str(error)) from error
+        beside.replace(path)
 
-    def restore(self, folder: Path) -> dict[str, Any]:
+    def restore(self, path: Path) -> dict[str, Any]:
         """Take up what `save` wrote and return its state."""
         import torch
-        from safetensors.torch import load_file
+        from safetensors import safe_open
 
-        tensors = load_file(str(folder / "adapter.safetensors"), device=self.device)
-        state: dict[str, Any] = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+        with safe_open(str(path), "pt", device=self.device) as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+            state: dict[str, Any] = json.loads(file.metadata()["state"])
         with torch.no_grad():
             for name, (a, b) in self._layers.items():
                 a.copy_(tensors[f"{name}.a"])
                 b.copy_(tensors[f"{name}.b"])
-        moments = [key for key in tensors if key.startswith("optimiser.")]
-        if moments:
+        if any(key.startswith("optimiser.") for key in tensors):
             self._optimiser.load_state_dict(self._optimiser_state(tensors))
         return state
 
@@ -274,10 +277,3 @@ def _hang(linear: Any, recipe: TrainingRecipe) -> tuple["torch.Tensor", "torch.T
 
     linear.register_forward_hook(adapted)
     return a, b
-
-
-def _remove(folder: Path) -> None:
-    if folder.exists():
-        for file in folder.iterdir():
-            file.unlink()
-        folder.rmdir()

@@ -24,7 +24,7 @@ from training.gguf_model import GgufModel, read_model
 from training.jobs import Job, JobSpec, JobState, JobStatus, disk_error
 from training.lora import LoraModel, LoraWeights, load_tokenizer
 from training.rendering import ChatFormat
-from training.trainer import Progress, Run, train
+from training.trainer import BEST_FILE, CHECKPOINT_FILE, Progress, Run, train
 
 
 class JobCancelledError(Exception):
@@ -169,8 +169,9 @@ class JobRunner:
 
     def _sweep(self) -> None:
         """Remove what a finished job no longer needs."""
-        for name in ("checkpoint", "best", "staged"):
-            shutil.rmtree(self._job.folder / name, ignore_errors=True)
+        for name in (CHECKPOINT_FILE, BEST_FILE):
+            (self._job.folder / name).unlink(missing_ok=True)
+        shutil.rmtree(self._job.folder / "staged", ignore_errors=True)
 
 
 def exam_contestants(

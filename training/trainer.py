@@ -5,7 +5,7 @@ sees the same batches as one that was not.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,6 +14,8 @@ from training.packing import Pack, TokenRow, batches, make_packs
 from training.recipe import TrainingRecipe, scheduled_rate
 
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
+CHECKPOINT_FILE = "checkpoint.safetensors"
+BEST_FILE = "best.safetensors"
 
 
 class Trainee(Protocol):
@@ -31,11 +33,11 @@ class Trainee(Protocol):
         """The mean loss without learning."""
         ...
 
-    def save(self, folder: Path, state: dict[str, Any]) -> None:
+    def save(self, path: Path, state: Mapping[str, Any]) -> None:
         """Write everything that `restore` wants."""
         ...
 
-    def restore(self, folder: Path) -> dict[str, Any]:
+    def restore(self, path: Path) -> dict[str, Any]:
         """Take up a checkpoint and return its state."""
         ...
 
@@ -75,12 +77,12 @@ class Run:
     @property
     def checkpoint(self) -> Path:
         """The last state, from which a run goes on."""
-        return self.folder / "checkpoint"
+        return self.folder / CHECKPOINT_FILE
 
     @property
     def best(self) -> Path:
         """The state with the best held-out loss."""
-        return self.folder / "best"
+        return self.folder / BEST_FILE
 
     def epoch_batches(self, epoch: int) -> list[list[Pack]]:
         """The batches of one epoch, the same for the same seed."""

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from core.paths import embedded_chat_model
+from tests.training.tiny_models import write_tiny
 from training.gguf_model import GgufModel, read_model
 from training.lora import LoraModel, LoraWeights, load_tokenizer
 from training.recipe import TrainingRecipe
@@ -18,6 +19,12 @@ def base() -> GgufModel:
     if path is None:
         pytest.skip("the embedded chat model is not installed")
     return read_model(path)
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> GgufModel:
+    """A random model of half a megabyte, for what needs a whole GGUF but no language."""
+    return read_model(write_tiny(tmp_path_factory.mktemp("tiny") / "tiny.gguf"))
 
 
 @pytest.fixture(scope="session")

@@ -141,6 +141,7 @@ def test_the_search_finds_the_prompt_that_helps() -> None:
         return pair(f"Label: {number} {text}", label, label=label)
 
     rows = [row(number) for number in range(90)]
+
     def score(prompt: str, label: str) -> float:
         """Examples in the prompt help; without any it is always `ham`."""
         helped = prompt.count("Label:") > 1

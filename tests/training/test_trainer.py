@@ -1,7 +1,8 @@
 """The loop with a trainee that only counts, and with the real model: resume, early stop, learning."""
 
 import json
-from collections.abc import Sequence
+import resource
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from training.gguf_model import GgufModel
 from training.lora import LoraModel
 from training.packing import Pack, TokenRow
 from training.recipe import TrainingRecipe, scheduled_rate
@@ -35,12 +37,12 @@ class Counter:
     def held_out_loss(self, packs: Sequence[Pack]) -> float:
         return self._losses.pop(0) if self._losses else 1.0
 
-    def save(self, folder: Path, state: dict[str, Any]) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "state.json").write_text(json.dumps([self.state, state]))
+    def save(self, path: Path, state: Mapping[str, Any]) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps([self.state, state]))
 
-    def restore(self, folder: Path) -> dict[str, Any]:
-        self.state, state = json.loads((folder / "state.json").read_text())
+    def restore(self, path: Path) -> dict[str, Any]:
+        self.state, state = json.loads(path.read_text())
         return dict(state)
 
 
@@ -81,7 +83,7 @@ def test_it_stops_when_the_held_out_loss_no_longer_falls_and_keeps_the_best(tmp_
     trainee = Counter([3.0, 2.0, 2.5, 2.6, 1.0])
     end = train(trainee, run, lambda _progress: None, lambda: False)
     assert (end.best_held_out, end.checks_without_gain, end.epoch) == (2.0, 2, 3)
-    kept, state = json.loads((run.best / "state.json").read_text())
+    kept, state = json.loads(run.best.read_text())
     assert state["held_out_loss"] == 2.0
     assert trainee.state == kept
 
@@ -101,33 +103,45 @@ def test_a_run_with_a_time_limit_ends_at_it(tmp_path: Path) -> None:
     assert end.step == 1
 
 
-def test_the_real_model_learns_and_resumes_to_the_same_weights(blank: LoraModel, tmp_path: Path) -> None:
-    recipe = TrainingRecipe(rank=8, alpha=16.0, epochs=2, batch_examples=2, pack_tokens=64, seed=5)
-    prompts = [[504, 3575, 282, n] for n in range(1000, 1004)]
-    some = [TokenRow((*prompt, 2000, 2), (False,) * 4 + (True, True)) for prompt in prompts]
-    run = Run(some, (), recipe, 2e-3, tmp_path / "one")
-    losses: list[float] = []
+@pytest.fixture
+def run(tiny: GgufModel, tmp_path: Path) -> Run:
+    recipe = TrainingRecipe(rank=8, alpha=16.0, epochs=4, batch_examples=2, pack_tokens=64, seed=5, threads=1)
+    some = [TokenRow((9, 35, 28, n, 200, 2), (False,) * 4 + (True, True)) for n in range(100, 104)]
+    return Run(some, (), recipe, 2e-2, tmp_path)
+
+
+def test_the_real_model_learns_and_resumes_to_the_same_weights(tiny: GgufModel, run: Run) -> None:
+    seen: list[Progress] = []
+    whole = LoraModel(tiny, run.recipe)
+    train(whole, run, seen.append, lambda: False)
+    assert seen[-1].loss < seen[0].loss / 2
+    first, steps = LoraModel(tiny, run.recipe), len(seen)
 
     def note(progress: Progress) -> None:
-        losses.append(progress.loss)
+        seen.append(progress)
+        first.save(run.checkpoint, vars(progress))
 
-    start = blank.weights()
-    train(blank, run, note, lambda: False)
-    whole = blank.weights()
-    assert losses[-1] < losses[0]
-    blank.set_weights(start)
-    other = replace(run, folder=tmp_path / "two")
-    taken: list[int] = []
+    train(first, run, note, lambda: len(seen) == steps + 3)
+    # Other random numbers to begin with: everything must come from the checkpoint.
+    second = LoraModel(tiny, replace(run.recipe, seed=99))
+    train(second, run, seen.append, lambda: False)
+    assert [progress.step for progress in seen[steps:]] == list(range(1, steps + 1))
+    assert [progress.loss for progress in seen[steps:]] == pytest.approx([progress.loss for progress in seen[:steps]])
+    for name, b in whole.weights().b.items():
+        assert np.allclose(second.weights().b[name], b, atol=1e-6)
+        assert np.allclose(second.weights().a[name], whole.weights().a[name], atol=1e-6)
 
-    def stop_after_two(progress: Progress) -> None:
-        taken.append(progress.step)
-        blank.save(other.checkpoint, vars(progress))
 
-    train(blank, other, stop_after_two, lambda: len(taken) == 2)
-    blank.set_weights(start)
-    train(blank, other, note, lambda: False)
-    resumed = blank.weights()
-    name = "blk.7.ffn_up.weight"
-    assert np.abs(whole.b[name]).max() > 0
-    assert np.allclose(resumed.b[name], whole.b[name], atol=1e-6)
-    assert np.allclose(resumed.a[name], whole.a[name], atol=1e-6)
+def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(tiny: GgufModel, run: Run) -> None:
+    model = LoraModel(tiny, run.recipe)
+    model.save(run.checkpoint, {"step": 1})
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # No file may grow beyond a kilobyte: the system refuses to write, as it does on a full disk.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, hard))
+    try:
+        with pytest.raises(OSError, match="large"):
+            model.save(run.checkpoint, {"step": 2})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert model.restore(run.checkpoint) == {"step": 1}
+    assert [path.name for path in run.folder.iterdir()] == [run.checkpoint.name]
