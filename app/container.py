@@ -4,7 +4,9 @@ The page is usable while the parts load; a question asked meanwhile waits for th
 """
 
 import atexit
+import importlib
 import logging
+import pkgutil
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
@@ -117,8 +119,6 @@ class Container:
             self._built.set()
             self.model = parts.engine.info
             self._warm.set()
-            # What follows only saves the first search its wait.
-            parts.warm_up()
         except FourfoldError as error:
             self.problem = error.message
         except Exception as error:  # noqa: BLE001 shown on every page in place of the model's state
@@ -130,6 +130,15 @@ class Container:
         finally:
             self._built.set()
             self._warm.set()
+        self._warm_up()
+
+    def _warm_up(self) -> None:
+        """What only saves the first search and the first look at a page their wait."""
+        try:
+            if self._parts is not None:
+                self._parts.warm_up()
+        except Exception:  # noqa: BLE001 everything works without it, only later
+            _log.exception("warming up failed")
 
 
 def build_parts(settings: Settings) -> Parts:
@@ -153,10 +162,19 @@ def build_parts(settings: Settings) -> Parts:
         ensure_sample_collection(library, settings, embed=False)
 
     def warm_up() -> None:
+        _import_pages()
         embedder.embed_query("warm")
         _complete_vectors(library, settings)
 
     return Parts(engine, library, assistant, registry, ensure_samples, warm_up)
+
+
+def _import_pages() -> None:
+    """A page that is opened for the first time should not have to import its libraries."""
+    from app import views
+
+    for module in pkgutil.iter_modules(views.__path__):
+        importlib.import_module(f"{views.__name__}.{module.name}")
 
 
 def _complete_vectors(library: "Library", settings: Settings) -> None:

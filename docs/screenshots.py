@@ -11,11 +11,11 @@ import itertools
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
 
 from app.wording import Wording
 from core.language import Language
@@ -119,6 +119,22 @@ def prompts(page: Page, words: Wording) -> None:
     page.get_by_role("button", name=words("lab.keep")).first.wait_for()
 
 
+def exam(page: Page, words: Wording) -> None:
+    """Questions that were proposed from the sample documents."""
+    open_page(page, "exam")
+    if not page.get_by_role("button", name=words("exam.save")).is_visible():
+        page.get_by_role("button", name=words("exam.propose")).click()
+    page.get_by_role("button", name=words("exam.save")).wait_for()
+
+
+def jobs(page: Page, words: Wording) -> None:
+    """The drawer of the jobs; the exam's questions were one."""
+    exam(page, words)
+    open_sidebar(page)
+    page.get_by_test_id("stSidebar").get_by_role("button", name=words("jobs.title")).click()
+    page.get_by_role("dialog").get_by_text(words("jobs.kind_propose")).first.wait_for()
+
+
 def tools(page: Page, words: Wording) -> None:
     """What the model may call."""
     open_page(page, "tools")
@@ -137,10 +153,10 @@ def xray(page: Page, words: Wording) -> None:
     page.get_by_test_id("stVegaLiteChart").first.wait_for()
 
 
-SHOTS = tuple(
-    Shot(go.__name__, go)
-    for go in (welcome, chat, source, prompt, documents, search, compare, prompts, tools, finetune, xray, models)
-)
+_WAYS = (
+    welcome, chat, source, prompt, documents, search, compare, prompts, tools, finetune, exam, jobs, xray, models,
+)  # fmt: skip
+SHOTS = tuple(Shot(go.__name__, go) for go in _WAYS)
 
 
 def question(language: Language, mode: str) -> str:
@@ -166,6 +182,13 @@ def choose_tab(page: Page, label: str) -> None:
     page.get_by_role("tab", name=label).click()
 
 
+def open_sidebar(page: Page) -> None:
+    """On a narrow screen the sidebar is folded away."""
+    unfold = page.get_by_test_id("stExpandSidebarButton")
+    if unfold.is_visible():
+        unfold.click()
+
+
 def port_of(page: Page) -> str:
     """The port of the application that this page was opened on."""
     return page.url.split("/")[2].rsplit(":", 1)[1]
@@ -183,7 +206,14 @@ def take(
     page = context.new_page()
     page.set_default_timeout(PATIENCE_MS)
     page.goto(address)
-    shot.go(page, Wording(language))
+    try:
+        shot.go(page, Wording(language))
+    except Error as error:
+        # The picture of what is there instead says more than the error.
+        yield replace(looks[0], suffix=looks[0].suffix + ".failed"), page.screenshot()
+        sys.stderr.write(f"{shot.name}: {error.message.splitlines()[0]}\n")
+        context.close()
+        return
     for look in looks:
         page.emulate_media(color_scheme="dark" if look.dark else "light")
         # Streamlit fades elements in.
