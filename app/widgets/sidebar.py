@@ -6,10 +6,10 @@ import streamlit as st
 
 from app import session
 from app.container import Container
-from app.views.models import model_name
 from app.widgets import jobs
 from app.widgets.answer_text import plain_label
 from core.language import Language
+from inference.protocol import ModelInfo
 from orchestrator.history import Conversation
 
 SHOWN = 12
@@ -101,6 +101,12 @@ def _model_line(box: Container) -> str:
         return ""
     # A device may come with the reason why it is used; the Models page tells it.
     return plain_label(f"{model_name(model)} · {model.device.split(',')[0]}", 80)
+
+
+def model_name(model: ModelInfo) -> str:
+    """The file's name is what a person chose and knows; names inside GGUF files are often leftovers of training."""
+    stem = model.path.replace("\\", "/").rsplit("/", 1)[-1].removesuffix(".gguf")
+    return stem or model.name
 
 
 def _where(words: Any, remote_url: str) -> str:

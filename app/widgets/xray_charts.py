@@ -12,9 +12,10 @@ from interpretability.model_file import Floats
 ROW_HEIGHT = 22
 DENSE_ROW_HEIGHT = 13
 GREEN = "#1d8c6c"
-_RANGE: Final = ["#eef5f2", "#1d8c6c", "#0b4a39"]
+# Little is nearly transparent: what is 0 recedes into the page, on white and on black alike.
+_RANGE: Final = ["rgba(29, 140, 108, 0.06)", "rgba(29, 140, 108, 1)"]
 _SERIES: Final = [GREEN, "#c98a2b", "#6a5acd", "#5b8def"]
-_DIVERGING: Final = "purplegreen"
+_DIVERGING: Final = ["rgba(123, 79, 163, 1)", "rgba(128, 128, 128, 0.06)", "rgba(29, 140, 108, 1)"]
 _MAX_CELLS = 20_000
 _FLAT_CHARACTERS = 36  # of all column labels together: they fit side by side on a phone
 _ALL_LABELS = 30
@@ -67,7 +68,10 @@ def heatmap(
     )
     diverging = domain is not None and domain[0] < 0
     limits = list(domain) if domain else alt.Undefined
-    scale = alt.Scale(scheme=_DIVERGING, domain=limits) if diverging else alt.Scale(range=_RANGE, domain=limits)
+    if diverging:
+        scale = alt.Scale(range=_DIVERGING, domain=limits, domainMid=0)
+    else:
+        scale = alt.Scale(range=_RANGE, domain=limits)
     chart = (
         alt.Chart(cells)
         .mark_rect()
@@ -227,6 +231,6 @@ def lens_grid(
         ],
     )
     text = base.mark_text(fontSize=10).encode(
-        text="word:N", color=alt.condition("datum.value > 0.3", alt.value("white"), alt.value("#444444"))
+        text="word:N", color=alt.condition("datum.value > 0.5", alt.value("white"), alt.value("gray"))
     )
     st.altair_chart((cells + text).properties(height=alt.Step(ROW_HEIGHT)), width="stretch")

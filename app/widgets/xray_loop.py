@@ -6,7 +6,7 @@ import streamlit as st
 
 from app.widgets import xray_charts as charts
 from app.widgets.answer_text import plain_label
-from app.widgets.xray_state import Subject
+from app.widgets.xray_state import Subject, percent
 from core.types import SamplingSettings
 from interpretability.loop import Branch, Step
 from interpretability.tokens import Token
@@ -85,7 +85,7 @@ def _step(subject: Subject, branch: Branch, tokens: tuple[Token, ...]) -> None:
     names = [f"{rank + 1} {name}" for rank, name in enumerate(subject.names(list(step.candidates)))]
     st.markdown(subject.say("step_candidates", n=at + 1))
     charts.bars(names, step.probabilities, (subject.say("token"), subject.say("probability")))
-    st.caption(f"{subject.say('ending')}: {100 * step.end_probability:.2g} %")
+    st.caption(f"{subject.say('ending')}: {percent(step.end_probability)}")
     _branching(subject, branch, at, step, names)
 
 

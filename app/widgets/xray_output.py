@@ -5,7 +5,7 @@ import streamlit as st
 
 from app.widgets import xray_charts as charts
 from app.widgets.answer_text import plain_label
-from app.widgets.xray_state import Subject
+from app.widgets.xray_state import Subject, percent
 from core.types import SamplingSettings
 from interpretability.model_file import Floats
 from interpretability.sampling_steps import Draw, Sampler, softmax
@@ -64,7 +64,7 @@ def _stages(subject: Subject, draw: Draw) -> None:
         },
         hide_index=True,
     )
-    st.metric(subject.say("ending"), f"{100 * _ending(subject, draw.stages[0].probabilities):.2g} %")
+    st.metric(subject.say("ending"), percent(_ending(subject, draw.stages[0].probabilities)))
 
 
 def _ending(subject: Subject, probabilities: Floats) -> float:

@@ -18,6 +18,11 @@ T = TypeVar("T")
 WINDOW = 48
 
 
+def percent(share: float) -> str:
+    """A share 0..1 as people read it; what is very small is said to be so."""
+    return f"{share:.2%}" if share >= 0.0001 or share == 0 else "< 0.01%"
+
+
 @dataclass(frozen=True)
 class Subject:
     """What is X-rayed: the rendered prompt and its tokens, in the language of the page."""
