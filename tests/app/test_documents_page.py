@@ -11,6 +11,7 @@ from app.library import summaries
 from app.wording import Wording
 from core.language import Bilingual
 from core.types import DEFAULT_COLLECTION
+from evaluation.exam_store import open_store
 from ingest.events import Embedded, FileDone, FileFailed
 
 EN = Wording("en")
@@ -106,3 +107,31 @@ def test_progress_moves_through_reading_and_embedding():
     failed = advance(half_read, FileFailed("/a/c.md", Bilingual("no", "不"), "DocumentError", 2, 2))
     assert failed.share == 0.3
     assert advance(failed, Embedded(5, 10, 3.0)).share == pytest.approx(0.65)
+
+
+def test_the_search_tab_says_why_and_narrows(page: AppTest, box: Container, folder: Path):
+    (folder / "leuchtturm.txt").write_text("Another lighthouse is 20 metres tall.", encoding="utf-8")
+    ingest(box, folder)
+    page.run()
+    page.text_input(key="retrieval_query").set_value("How tall is the lighthouse?").run()
+    why = [caption.value for caption in page.caption if EN("leg.lexical") in caption.value and "adds" in caption.value]
+    assert len(why) == 2
+    assert "lighthous" in why[0]
+    assert sum(EN("leg.together") in block.value for block in page.markdown) == 1
+    page.multiselect(key="retrieval_type").set_value(["text/plain"]).run()
+    assert not page.exception
+    shown = [text.value for text in page.text if "metres tall" in text.value]
+    assert shown == ["Another lighthouse is 20 metres tall."]
+
+
+def test_a_search_becomes_a_question_of_the_exam(page: AppTest, box: Container, folder: Path):
+    ingest(box, folder)
+    page.run()
+    page.text_input(key="retrieval_query").set_value("How tall is the lighthouse?").run()
+    answer = next(field for field in page.text_input if str(field.key).startswith("retrieval_answer_"))
+    answer.set_value("41 metres").run()
+    next(button for button in page.button if str(button.key).startswith("retrieval_keep_")).click().run()
+    assert EN("retrieval.kept") in [caption.value for caption in page.caption]
+    (item,) = open_store(box.settings).items(DEFAULT_COLLECTION, "kept")
+    assert (item.question, item.answers, item.origin) == ("How tall is the lighthouse?", ("41 metres",), "retrieval")
+    assert item.uri.endswith("harbour.md")
