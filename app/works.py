@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from app.downloads import download
 from app.exams import propose, sit_exam, try_change
 from app.ingest_jobs import IngestJob, IngestRun, Progress
 from app.jobs import Job, JobState, Report, Work, WorkBoard
@@ -30,6 +31,7 @@ def works_of(box: "Container") -> dict[str, Work]:
         "search": lambda params, report: search_prompt(box, params, report),
         "propose": lambda params, report: propose(box, params, report),
         "exam": lambda params, report: sit_exam(box, params, report),
+        "download": lambda params, report: download(box.settings, params, report),
         "trial": lambda params, report: try_change(box, params, report),
     }
 

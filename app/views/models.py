@@ -1,15 +1,19 @@
 """Models and settings: what runs here, what may be changed, and the doctor."""
 
+from collections.abc import Callable
 from typing import Any
 
 import streamlit as st
 
-from app import container, session
+from app import container, downloads, session
 from app.container import Container
 from app.doctor import Check, examine
+from app.models_command import EMBEDDED
+from app.widgets import jobs
 from app.widgets.answer_text import plain_label
+from app.widgets.sidebar import model_name
 from app.wording import Wording
-from core.errors import SettingError
+from core.errors import FourfoldError
 from inference.protocol import ModelInfo
 
 _STATE_ICONS = {
@@ -17,6 +21,7 @@ _STATE_ICONS = {
     "optional": ":material/do_not_disturb_on:",
     "missing": ":material/error:",
 }
+_FIT_COLOURS = {"tight": "orange", "no": "red"}
 _STATE_COLOURS = {"ok": "green", "optional": "gray", "missing": "red"}
 
 
@@ -30,6 +35,7 @@ def draw() -> None:
         st.error(plain_label(box.problem.in_(words.language), 600), icon=":material/error:")
     else:
         st.caption(":material/hourglass_top: " + words("model.loading"))
+    _others(box, words)
     _settings(box, words)
     _doctor(words)
 
@@ -53,10 +59,78 @@ def _model(model: ModelInfo, words: Wording) -> None:
         st.caption(plain_label(model.path, 200))
 
 
-def model_name(model: ModelInfo) -> str:
-    """The file's name is what a person chose and knows; names inside GGUF files are often leftovers of training."""
-    stem = model.path.replace("\\", "/").rsplit("/", 1)[-1].removesuffix(".gguf")
-    return stem or model.name
+def _others(box: Container, words: Wording) -> None:
+    """The models that can be had, with what they need; the list is made when it is opened."""
+    others = st.expander(words("models.others"), icon=":material/apps:", on_change="rerun", key="other_models")
+    job = box.work.latest("download")
+    if job is not None and job.is_running:
+        jobs.watch(job.id)
+    elif job is not None and job.state == "failed":
+        st.error(plain_label(job.detail.in_(words.language), 600), icon=":material/error:")
+    if not others.open:
+        return
+    with others:
+        found = downloads.command(box.settings, "list")
+        st.caption(words("models.others_text", hub=box.settings.hub))
+        for model in found["models"]:
+            in_use = found["in_use"] in (model["name"], model.get("path"))
+            recommended = model["name"] == found["recommended"][words.language]
+            with st.container(border=True, gap=None):
+                _other(box, model, (in_use, recommended), words)
+        _by_name(box, words)
+
+
+def _other(box: Container, model: dict[str, Any], marks: tuple[bool, bool], words: Wording) -> None:
+    in_use, recommended = marks
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**{plain_label(model['name'])}**", width="content")
+        if in_use:
+            st.badge(words("models.in_use"), color="green")
+        elif recommended:
+            st.badge(words("models.recommended"), color="blue")
+        if "fit" in model and model["fit"] != "fits":
+            st.badge(words(f"models.fit_{model['fit']}"), color=_FIT_COLOURS[model["fit"]])  # type: ignore[arg-type]
+        st.space("stretch")
+        if not in_use:
+            _get_or_use(box, model, words)
+    facts = [f"{model.get('gigabytes', 0)} GB", words("models.needs", size=model.get("needs_gigabytes", "?"))]
+    facts += ["+".join(model["languages"]), str(model["licence"])]
+    st.caption(plain_label(" · ".join(facts), 200))
+
+
+def _get_or_use(box: Container, model: dict[str, Any], words: Wording) -> None:
+    name = model["name"]
+    if not model.get("path"):
+        if st.button(words("models.download"), icon=":material/download:", key=f"get_{name}", type="tertiary"):
+            _start_download(box, name, int(model["gigabytes"] * 1e9))
+        return
+    if st.button(words("models.use"), key=f"use_{name}", type="tertiary"):
+        _run(lambda: container.adopt({"model": "" if name == EMBEDDED else model["path"]}), words)
+    if name != EMBEDDED:
+        with st.popover(":material/delete:", type="tertiary", help=words("models.remove")):
+            if st.button(words("models.remove"), key=f"remove_{name}"):
+                _run(lambda: downloads.command(box.settings, "remove", name), words)
+
+
+def _by_name(box: Container, words: Wording) -> None:
+    with st.form("model_by_name", border=False, clear_on_submit=True):
+        name = st.text_input(words("models.by_name"), placeholder="owner/name", help=words("models.by_name_help"))
+        if st.form_submit_button(words("models.download"), icon=":material/download:") and name.strip():
+            _start_download(box, name.strip(), 0)
+
+
+def _start_download(box: Container, name: str, size: int) -> None:
+    box.work.start("download", name, {"name": name, "bytes": size})
+    st.rerun()
+
+
+def _run(change: Callable[[], Any], words: Wording) -> None:
+    try:
+        change()
+    except FourfoldError as error:
+        st.error(plain_label(error.message.in_(words.language), 400))
+    else:
+        st.rerun()
 
 
 def _settings(box: Container, words: Wording) -> None:
@@ -83,12 +157,7 @@ def _save(box: Container, changed: dict[str, Any], words: Wording) -> None:
     different = {name: value for name, value in changed.items() if value != getattr(box.settings, name)}
     if not different:
         return
-    try:
-        container.adopt(different)
-    except SettingError as error:
-        st.error(plain_label(error.message.in_(words.language), 400))
-        return
-    st.rerun()
+    _run(lambda: container.adopt(different), words)
 
 
 def _doctor(words: Wording) -> None:
