@@ -86,6 +86,10 @@ class ScoredChunk:
     shares: Mapping[str, float] = field(default_factory=dict)
 
 
+# A signal of the evidence, 0..1: how much of the collection had vectors, where a passage that was found had none yet.
+EMBEDDED_SHARE = "embedded"
+
+
 @dataclass(frozen=True)
 class Evidence:
     """How sure the collection is that it holds the answer. `value` is calibrated to 0..1, higher is better."""

@@ -1,4 +1,4 @@
-"""The second speed: vectors for the chunks that have none yet."""
+"""The second speed: vectors for the chunks that have none yet, those that somebody asked for first, then the newest."""
 
 import threading
 import time
@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from core.types import Chunk
 from ingest.events import Embedded
+from retrieval.library import Library
 from retrieval.protocol import Embedder
 from retrieval.store import CollectionStore
 
@@ -15,19 +16,49 @@ _WINDOW = 2_048
 _COMMIT = 256
 
 
-def embed_pending(store: CollectionStore, embedder: Embedder, stop: threading.Event) -> Iterator[Embedded]:
-    """Embed until every chunk of the collection has its vector, or `stop` is set. One event per commit."""
+def embed_pending(store: CollectionStore, library: Library, stop: threading.Event) -> Iterator[Embedded]:
+    """Embed until every chunk of the collection has its vector, or `stop` is set. One event per commit.
+
+    The indexes follow after each window, so that searches stay fast during a long run.
+    """
+    embedder = library.embedder_of(store)
     counts = store.counts()
     total = counts["chunks"] - counts["vectors"]
     done, started = 0, time.perf_counter()
     while not stop.is_set() and (window := store.chunks_without_vectors(_WINDOW)):
-        for batch in _by_length(window):
+        for batch in _asked_for_first(store, library, window):
             if stop.is_set():
                 return
             _embed(store, embedder, batch)
             done += len(batch)
             rate = done / (time.perf_counter() - started)
             yield Embedded(done, max(total, done), max(total - done, 0) / rate)
+        if done < total:
+            library.refresh(store)
+
+
+def _asked_for_first(store: CollectionStore, library: Library, window: Sequence[Chunk]) -> Iterator[list[Chunk]]:
+    """The batches of a window; before each one, what searches have met without a vector in the meantime."""
+    taken: set[str] = set()
+    for batch in _by_length(window):
+        urgent = [chunk for chunk in _asked_for(store, library) if chunk.id not in taken]
+        if urgent:
+            taken.update(chunk.id for chunk in urgent)
+            yield urgent
+        rest = [chunk for chunk in batch if chunk.id not in taken]
+        if rest:
+            taken.update(chunk.id for chunk in rest)
+            yield rest
+
+
+def _asked_for(store: CollectionStore, library: Library) -> list[Chunk]:
+    wanted = [entry for entry in list(library.asked_for) if entry[0] == store.name]
+    for entry in wanted:
+        library.asked_for.remove(entry)
+    unique = list(dict.fromkeys(number for _, number in wanted))
+    have = store.vectors(unique)
+    found = store.chunks_by_number([number for number in unique if number not in have])
+    return list(found.values())
 
 
 def _by_length(window: Sequence[Chunk]) -> Iterator[list[Chunk]]:

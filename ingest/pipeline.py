@@ -26,6 +26,8 @@ from ingest.types import Parsed
 from retrieval.library import Library
 from retrieval.store import CollectionStore
 
+_REFRESH_EVERY = 2_000
+
 
 @dataclass(frozen=True)
 class IngestOptions:
@@ -71,7 +73,8 @@ class IngestPipeline:
         """
         chosen = options or IngestOptions()
         with self._library.writer(collection) as store:
-            store.bind(self._library.embedder.name, self._library.embedder.dimension, self._splitter.settings)
+            embedder = self._library.embedder_of(store)
+            store.bind(embedder.name, embedder.dimension, self._splitter.settings)
             try:
                 yield from _Run(store, self._splitter, self._library, chosen, stop or threading.Event()).events(paths)
             except sqlite3.OperationalError as error:
@@ -97,6 +100,7 @@ class _Run:
         self._started = time.perf_counter()
         self._counts = {"ok": 0, "partial": 0}
         self._failed: list[tuple[str, Bilingual]] = []
+        self._chunks = 0
 
     def events(self, paths: Sequence[Path]) -> Iterator[IngestEvent]:
         """Plan, apply, embed, sum up."""
@@ -107,7 +111,7 @@ class _Run:
         yield from self._read(plan)
         searchable = time.perf_counter() - self._started
         if self._options.embed:
-            yield from embed_pending(self._store, self._library.embedder, self._stop)
+            yield from embed_pending(self._store, self._library, self._stop)
         yield self._finished(plan, searchable)
 
     def _tidy(self, plan: Plan) -> Iterator[IngestEvent]:
@@ -133,8 +137,15 @@ class _Run:
             for job, (_, outcome) in zip(plan.jobs, pool.parse_all(wanted), strict=False):
                 done = self._counts["ok"] + self._counts["partial"] + len(self._failed) - len(plan.known_failures) + 1
                 yield self._commit(job, outcome, done, len(plan.jobs))
+                self._refresh_at_times()
         finally:
             pool.close()
+
+    def _refresh_at_times(self) -> None:
+        """What no index holds yet is searched one by one: during a long run the indexes have to follow."""
+        if self._chunks >= _REFRESH_EVERY:
+            self._chunks = 0
+            self._library.refresh(self._store)
 
     def _until_stopped(self, plan: Plan) -> Iterator[Job]:
         for job in plan.jobs:
@@ -160,6 +171,7 @@ class _Run:
         if parsed.tables or not job.is_new:
             self._store.put_tables(document_id, table_data(parsed))
         self._counts[card["status"]] += 1
+        self._chunks += len(chunks)
         return FileDone(
             document.uri, card["status"], len(chunks), parsed.characters, seconds, done, total, parsed.warnings
         )

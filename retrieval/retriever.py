@@ -2,12 +2,12 @@
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from core.types import Evidence, Retrieval, Scope, ScoredChunk
+from core.types import EMBEDDED_SHARE, Evidence, Retrieval, Scope, ScoredChunk
 from retrieval.arrangement import join_neighbours, without_duplicates
 from retrieval.calibration import load_calibration, signals, trust_for
 from retrieval.evidence import Calibration, judge
@@ -64,11 +64,11 @@ class HybridSearcher:
     def retrieve(self, query: str, scope: Scope, top_k: int) -> Retrieval:
         """The best `top_k` chunks of `scope`, best first, with the evidence. Raises CollectionNotFoundError."""
         clock = _Clock()
-        with clock.measure("encode"):
-            asked = self._asked(query)
         with clock.measure("open"):
             view = self._view(scope.collection)
             calibration = load_calibration(view.store)
+        with clock.measure("encode"):
+            asked = self._asked(view, query)
         with view.lock:
             view.refresh()
             found = self._candidates(view, asked, scope, clock)
@@ -80,7 +80,8 @@ class HybridSearcher:
 
     def search_legs(self, query: str, scope: Scope, top_k: int) -> dict[str, tuple[ScoredChunk, ...]]:
         """What each leg alone finds, best first, with its own scores: to see why a passage has its rank."""
-        view, asked = self._view(scope.collection), self._asked(query)
+        view = self._view(scope.collection)
+        asked = self._asked(view, query)
         with view.lock:
             view.refresh()
             found = self._candidates(view, asked, scope, _Clock())
@@ -89,8 +90,8 @@ class HybridSearcher:
             "lexical": _alone("lexical", view, found.lexical[:top_k]),
         }
 
-    def _asked(self, query: str) -> _Asked:
-        return _Asked(query, parse_query(query), self._library.embedder.embed_query(query))
+    def _asked(self, view: CollectionView, query: str) -> _Asked:
+        return _Asked(query, parse_query(query), self._library.embedder_of(view.store).embed_query(query))
 
     def _candidates(self, view: CollectionView, asked: _Asked, scope: Scope, clock: "_Clock") -> _Found:
         alive, documents = view.chosen(scope)
@@ -108,14 +109,22 @@ class HybridSearcher:
         self, view: CollectionView, calibration: Calibration, asked: _Asked, found: _Found
     ) -> tuple[list[Fused], Evidence]:
         dense, lexical = found.dense, found.lexical
-        trust, language = trust_for(calibration, self._library.embedder, asked.text)
+        trust, language = trust_for(calibration, self._library.embedder_of(view.store), asked.text)
         pending = view.dense.without_vector(hit.number for hit in lexical) if self._leg == "hybrid" else ()
         fused = fuse(dense, lexical, trust, pending)
         if not fused:
             return [], Evidence("none", 0.0)
         tops = (dense[0].score if dense else 0.0, lexical[0].score if lexical else 0.0)
         reached = signals(view, asked.words, asked.vector, tops, trust)
-        return fused, judge(reached, calibration.background(language))
+        evidence = judge(reached, calibration.background(language))
+        return fused, self._with_backlog(view, evidence, pending) if pending else evidence
+
+    def _with_backlog(self, view: CollectionView, evidence: Evidence, pending: Collection[int]) -> Evidence:
+        """Say how much of the collection has vectors yet, and ask for those that this question missed."""
+        self._library.asked_for.extend((view.store.name, number) for number in pending)
+        counts = view.store.counts()
+        share = counts["vectors"] / max(1, counts["chunks"])
+        return replace(evidence, signals={**evidence.signals, EMBEDDED_SHARE: round(share, 4)})
 
     def _load(
         self, view: CollectionView, query: str, fused: list[Fused], top_k: int, clock: "_Clock"
