@@ -23,6 +23,7 @@ from orchestrator.events import (
 )
 from orchestrator.extractive import extractive_answer
 from orchestrator.generation import Generated, generate
+from orchestrator.kept_passages import KeptPassages
 from orchestrator.markup import inert
 from orchestrator.modes.base import CONSIDERED, limit_notices, sampling_of, writes
 from orchestrator.passages import closest_sources, numbered_sources, passages_of, with_whole_document
@@ -58,6 +59,7 @@ class RagMode:
         text_of: TextOf = no_text,
     ) -> None:
         self._text_of = text_of
+        self._kept = KeptPassages()
         self._engine = engine
         self._searcher = searcher
         self._settings = settings
@@ -76,7 +78,9 @@ class RagMode:
             chosen = turn.question.options.extractive
             yield from self._extract(turn, sources, texts.EXTRACTIVE_CHOSEN if chosen else texts.EXTRACTIVE_LANGUAGE)
             return
-        sources, context = self._context(turn, with_whole_document(sources, lambda chunk: self._whole(turn, chunk)))
+        shown = with_whole_document(sources, lambda chunk: self._whole(turn, chunk))
+        sources, context = self._context(turn, self._kept.arranged(turn.question.conversation_id, shown))
+        self._kept.remember(turn.question.conversation_id, sources)
         yield _sources_found(sources, found)
         yield context
         yield from self._generate(turn, sources, context)
