@@ -1,7 +1,7 @@
 """`python -m evaluation benchmark engine`: the engine beside llama.cpp's bare decode loop, in turns in the same run.
 
 Ratios are what counts: on a machine that does other work the absolute numbers are not worth much. `--llama-bench PATH`
-adds the figures of that program on the same file and threads.
+puts that program in place of our own bare loop, in turns with the engine on the same file, threads and settings.
 """
 
 import argparse
@@ -10,20 +10,32 @@ import statistics
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
 from core.config import Settings
 from core.types import SamplingSettings
+from evaluation.engine_conversation import measure_conversation
+from inference.engine_options import LoadOptions
 from inference.extensions import ExtensibleEngine
 from inference.protocol import GenerationFinished, GenerationRequest
-from inference.runtime import load_options, model_path, open_engine
+from inference.runtime import engine_options, open_engine
 
 RAW = "inference.raw_speed"
 FILLER = "There was a red barn on the hill and a small dog that ran around it. "
 LIST_SCHEMA = {"type": "array", "items": {"type": "string", "minLength": 5, "maxLength": 20}, "minItems": 40}
+PARTS = ("speed", "reuse", "conversation", "cancel", "schema")
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Tokens per second of reading a prompt and of writing."""
+
+    prompt: float
+    generate: float
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,65 +44,93 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--prompt-tokens", type=int, default=512)
     parser.add_argument("--new-tokens", type=int, default=128)
     parser.add_argument("--llama-bench", type=Path, help="path of a llama-bench program to run on the same file")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="measure these parts alone")
 
 
 def run(options: argparse.Namespace, settings: Settings) -> dict[str, Any]:
     """Measure; seconds, tokens per second and ratios."""
-    with _opened(settings) as engine, _opened(settings) as bare:
-        result: dict[str, Any] = {
+    # What is measured is the file that chats, also where an extension would get the original of a tuned copy.
+    loaded = replace(engine_options(settings), original="", states="")
+    with _opened(settings, loaded) as engine:
+        parts: dict[str, Callable[[], Any]] = {
+            "speed": lambda: _speed(engine, settings, loaded, options),
+            "reuse": lambda: _reuse(engine),
+            "conversation": lambda: measure_conversation(settings, loaded),
+            "cancel": lambda: _cancel(engine, options.rounds),
+            "schema": lambda: _schema(engine),
+        }
+        return {
             "benchmark": "engine",
             "model": engine.info.name,
-            "quantisation": engine.info.quantisation,
-            "threads": load_options(settings, model_path(settings)).n_threads,
+            "file": Path(loaded.path).name,
+            "runs_as": engine.info.details["runs_as"],
+            "threads": loaded.n_threads,
+            "batch": loaded.n_batch,
             "device": engine.info.device,
-            **_speed(engine, bare, options),
+            **{name: parts[name]() for name in options.only},
         }
-        bare.close()
-        result |= {"reuse": _reuse(engine), "cancel_ms": _cancel(engine, options.rounds), "schema": _schema(engine)}
-    if options.llama_bench:
-        result["llama_bench"] = _llama_bench(options, settings)
-    return result
 
 
 @contextmanager
-def _opened(settings: Settings) -> Iterator[ExtensibleEngine]:
-    with closing(open_engine(settings, extensions=(RAW,))) as engine:
+def _opened(settings: Settings, loaded: LoadOptions) -> Iterator[ExtensibleEngine]:
+    with closing(open_engine(settings, extensions=(RAW,), options=loaded)) as engine:
         yield engine
 
 
-def _speed(engine: ExtensibleEngine, bare: ExtensibleEngine, options: argparse.Namespace) -> dict[str, Any]:
-    sizes = {"prompt_tokens": options.prompt_tokens, "new_tokens": options.new_tokens}
-    ours: list[tuple[float, float]] = []
-    raw: list[tuple[float, float]] = []
-    for turn in range(options.rounds + 1):
-        seconds, _ = bare.call(f"{RAW}:raw_speed", sizes)
-        raw.append(
-            (sizes["prompt_tokens"] / seconds["prompt_seconds"], sizes["new_tokens"] / seconds["generate_seconds"])
-        )
-        ours.append(_own_speed(engine, turn, options))
+def _speed(
+    engine: ExtensibleEngine, settings: Settings, loaded: LoadOptions, options: argparse.Namespace
+) -> dict[str, Any]:
+    with _opened(settings, loaded) as bare:
+        pairs = [
+            (_own_pace(engine, turn, options), _baseline(bare, loaded, options)) for turn in range(options.rounds + 1)
+        ]
     # The first turn of each warms the caches of the machine.
-    raw_prompt, raw_generate = (statistics.median(column) for column in zip(*raw[1:], strict=True))
-    prompt, generate = (statistics.median(column) for column in zip(*ours[1:], strict=True))
+    ours, base = (_median([pair[side] for pair in pairs[1:]]) for side in (0, 1))
     return {
-        "prompt_tokens_per_second": round(prompt, 1),
-        "generated_tokens_per_second": round(generate, 1),
-        "bare_prompt_tokens_per_second": round(raw_prompt, 1),
-        "bare_generated_tokens_per_second": round(raw_generate, 1),
-        "prompt_ratio": round(prompt / raw_prompt, 3),
-        "generated_ratio": round(generate / raw_generate, 3),
+        "baseline": "llama-bench" if options.llama_bench else "bare decode loop",
+        "prompt_tokens_per_second": [round(ours.prompt, 1), round(base.prompt, 1)],
+        "generated_tokens_per_second": [round(ours.generate, 1), round(base.generate, 1)],
+        "prompt_ratio": round(ours.prompt / base.prompt, 3),
+        "generated_ratio": round(ours.generate / base.generate, 3),
     }
 
 
-def _own_speed(engine: ExtensibleEngine, turn: int, options: argparse.Namespace) -> tuple[float, float]:
-    """Tokens per second of a prompt never seen before and of its continuation, as a caller sees them."""
+def _median(paces: list[Pace]) -> Pace:
+    return Pace(statistics.median(it.prompt for it in paces), statistics.median(it.generate for it in paces))
+
+
+def _own_pace(engine: ExtensibleEngine, turn: int, options: argparse.Namespace) -> Pace:
+    """Tokens per second of a prompt never seen before and of a text written from little, as callers see them."""
     words = f"{turn} " + FILLER * (options.prompt_tokens // 8)
     ids = engine.tokenize(words)
     # Words are cut where the tokens are as many as were asked for, give or take one.
     prompt = words[: int(len(words) * options.prompt_tokens / len(ids))]
-    end = _finish(engine, GenerationRequest(prompt=prompt, sampling=_free(options.new_tokens)))
-    computed = end.usage.prompt_tokens - end.usage.cached_tokens
-    written = max(end.usage.completion_tokens - 1, 1)
-    return computed / end.timings.first_token, written / end.timings.generate
+    read = _finish(engine, GenerationRequest(prompt=prompt, sampling=_free(1)))
+    computed = read.usage.prompt_tokens - read.usage.cached_tokens
+    written = _finish(
+        engine, GenerationRequest(prompt=f"{turn} Once upon a time", sampling=_free(options.new_tokens + 1))
+    )
+    tokens = max(written.usage.completion_tokens - 1, 1)
+    return Pace(computed / read.timings.first_token, tokens / written.timings.generate)
+
+
+def _baseline(bare: ExtensibleEngine, loaded: LoadOptions, options: argparse.Namespace) -> Pace:
+    if options.llama_bench:
+        return _llama_bench(options, loaded)
+    sizes = {"prompt_tokens": options.prompt_tokens, "new_tokens": options.new_tokens}
+    seconds, _ = bare.call(f"{RAW}:raw_speed", sizes)
+    return Pace(options.prompt_tokens / seconds["prompt_seconds"], options.new_tokens / seconds["generate_seconds"])
+
+
+def _llama_bench(options: argparse.Namespace, loaded: LoadOptions) -> Pace:
+    """One repetition of its own test; it warms up by itself before."""
+    sizes = ["-p", str(options.prompt_tokens), "-n", str(options.new_tokens), "-r", "1", "-o", "json"]
+    same = ["-t", str(loaded.n_threads), "-b", str(loaded.n_batch), "-ub", str(loaded.n_batch)]
+    same += ["-fa", str(int(loaded.flash_attention)), "-ctk", loaded.kv_type, "-ctv", loaded.kv_type]
+    command = [str(options.llama_bench), "-m", loaded.path, *sizes, *same]
+    rows = json.loads(subprocess.run(command, capture_output=True, check=True, timeout=1800, text=True).stdout)
+    prompt = next(row["avg_ts"] for row in rows if row["n_prompt"])
+    return Pace(prompt, next(row["avg_ts"] for row in rows if row["n_gen"]))
 
 
 def _reuse(engine: ExtensibleEngine) -> dict[str, Any]:
@@ -154,13 +194,3 @@ def _finish(engine: ExtensibleEngine, request: GenerationRequest) -> GenerationF
 
 def _free(max_tokens: int) -> SamplingSettings:
     return SamplingSettings(max_tokens=max_tokens)
-
-
-def _llama_bench(options: argparse.Namespace, settings: Settings) -> dict[str, float]:
-    path = model_path(settings)
-    threads = str(load_options(settings, path).n_threads)
-    sizes = ["-p", str(options.prompt_tokens), "-n", str(options.new_tokens), "-r", str(options.rounds)]
-    command = [str(options.llama_bench), "-m", str(path), "-t", threads, *sizes, "-fa", "1", "-o", "json"]
-    output = subprocess.run(command, capture_output=True, check=True, timeout=1800, text=True).stdout
-    rows = json.loads(output)
-    return {f"pp{row['n_prompt']}" if row["n_prompt"] else f"tg{row['n_gen']}": row["avg_ts"] for row in rows}

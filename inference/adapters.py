@@ -82,18 +82,23 @@ class AdapterShelf:
         self._loaded: dict[tuple[str, int], Any] = {}
         self._active: Any = None
 
-    def activate(self, name: str) -> None:
-        """Put the adapter `name` into force, or the base alone where it is empty; tens of microseconds once loaded."""
-        adapter = self._load(name) if name else None
+    def activate(self, name: str) -> str:
+        """Put the adapter `name` into force, or the base alone where it is empty; tens of microseconds once loaded.
+
+        Returns what tells its KV caches from others': the file and its time of change, empty for the base.
+        """
+        key = self._load(name) if name else None
+        adapter = self._loaded[key] if key else None
         if adapter is not self._active:
             self._model.set_adapter(adapter)
             self._active = adapter
+        return f"{key[0]}|{key[1]}" if key else ""
 
-    def _load(self, name: str) -> Any:
+    def _load(self, name: str) -> tuple[str, int]:
         path = find_adapter(name, self._folders)
         # A retrained adapter has the same name and another time of change.
         key = (str(path), path.stat().st_mtime_ns)
         if key not in self._loaded:
             check_adapter(path, self._model.header, self._base_sha256)
             self._loaded[key] = self._model.load_adapter(path)
-        return self._loaded[key]
+        return key

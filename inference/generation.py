@@ -16,6 +16,7 @@ from inference.chat_template import ChatTemplate
 from inference.constraint import Constraint, ConstraintFactory
 from inference.engine import GenerationCancelledError, LoadedModel
 from inference.prefix_cache import PrefixCache
+from inference.prompt_states import PromptStates
 from inference.protocol import FinishReason, GeneratedText, GenerationEvent, GenerationFinished, GenerationRequest
 from inference.text_stream import TextStream
 
@@ -44,12 +45,14 @@ class _Progress:
 class Generator:
     """One model, one caller at a time."""
 
-    def __init__(self, model: LoadedModel, template: ChatTemplate, shelf: AdapterShelf) -> None:
+    def __init__(
+        self, model: LoadedModel, template: ChatTemplate, shelf: AdapterShelf, states: PromptStates | None = None
+    ) -> None:
         self._model = model
         self._template = template
         self._shelf = shelf
         self._constraints = ConstraintFactory(model)
-        self.cache = PrefixCache(model, model.options.cache_bytes)
+        self.cache = PrefixCache(model, model.options.cache_bytes, states)
 
     def run(self, request: GenerationRequest, emit: Callable[[GenerationEvent], None]) -> None:
         """Emit text, then GenerationFinished. Raises PromptTooLongError and ModelLoadError before any text."""
@@ -69,8 +72,8 @@ class Generator:
         progress.prompt_tokens = len(tokens)
         self._check_length(tokens)
         constraint = self._constraints.make(request, self._template.knows_tools)
-        self._shelf.activate(request.adapter)
-        progress.cached_tokens = self.cache.prepare(tokens, request.adapter)
+        adapter = self._shelf.activate(request.adapter)
+        progress.cached_tokens = self.cache.prepare(tokens, adapter)
         self._compute(tokens[progress.cached_tokens :])
         return self._write(request, seed, progress, writer, constraint)
 
@@ -110,8 +113,7 @@ class Generator:
         # Without anything before it the first token has no probability: the beginning of a text stands in for it.
         head = head or [max(self._model.special_token("bos"), 0)]
         self._check_length(head + tail)
-        self._shelf.activate(adapter)
-        cached = self.cache.prepare(head, adapter)
+        cached = self.cache.prepare(head, self._shelf.activate(adapter))
         self._compute(head[cached:])
         result = [_log_probability(self._model.logits(), tail[0])]
         step = min(SCORED_AT_ONCE, self._model.n_batch)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.engine import LoadedModel
+from inference.prompt_states import LEAST_TOKENS, PromptStates
 
 # Below this many tokens a copy costs more than it saves.
 WORTH_KEEPING = 64
@@ -28,7 +29,8 @@ class WarmState:
 class PrefixCache:
     """The tokens in the live KV cache, and earlier states within `budget_bytes`, least recently used out first."""
 
-    def __init__(self, model: LoadedModel, budget_bytes: int) -> None:
+    def __init__(self, model: LoadedModel, budget_bytes: int, states: PromptStates | None = None) -> None:
+        self._states = states
         self._model = model
         self._budget = budget_bytes
         self._warm: list[WarmState] = []
@@ -43,18 +45,26 @@ class PrefixCache:
     def prepare(self, tokens: Sequence[int], adapter: str) -> int:
         """Make the live KV cache hold the longest known prefix of `tokens`, at most all but one; return its length.
 
-        `adapter` is the name of the adapter in force: a prefix computed under another is never used.
+        `adapter` tells the adapter in force and its version: a prefix computed under another is never used.
         """
+        if not self._model.options.reuse:
+            self.forget()
         live = common_prefix(self.live, tokens) if adapter == self._adapter else 0
         best = max(self._candidates(adapter), key=lambda warm: common_prefix(warm.tokens, tokens), default=None)
         reachable = common_prefix(best.tokens, tokens) if best else 0
         switch = best is not None and reachable >= live + WORTH_KEEPING
         if switch or len(self.live) - live >= WORTH_KEEPING or adapter != self._adapter:
             self._set_aside()
+        left = len(self.live)
         if switch and best is not None:
             live = self._bring_back(best, reachable)
+        elif live < LEAST_TOKENS:
+            live = self._from_disk(tokens, adapter, live)
         self._adapter = adapter
-        return self._cut(min(live, len(tokens) - 1))
+        kept = self._cut(min(live, len(tokens) - 1))
+        if kept < min(left, len(tokens) - 1):
+            self._keep_beginning()
+        return kept
 
     def extend(self, tokens: Sequence[int]) -> None:
         """Note that `tokens` were computed after the live ones."""
@@ -95,6 +105,21 @@ class PrefixCache:
             return 0
         self.live = list(warm.tokens)
         return reachable
+
+    def _from_disk(self, tokens: Sequence[int], adapter: str, live: int) -> int:
+        stored = self._states.find(tokens, adapter, live) if self._states else None
+        state = self._states.read(stored) if self._states and stored else None
+        if stored is None or state is None:
+            return live
+        self._set_aside()
+        restored = self._model.restore_state(state)
+        self.live = list(stored.tokens) if restored else []
+        return len(self.live)
+
+    def _keep_beginning(self) -> None:
+        """Two prompts parted here: what they share, others will share too."""
+        if self._states and self._states.is_worth_keeping(self.live, self._adapter):
+            self._states.keep(self.live, self._adapter, self._model.save_state())
 
     def _cut(self, length: int) -> int:
         """Keep the first `length` tokens of the live cache; a memory that cannot forget a part starts anew."""

@@ -26,12 +26,14 @@ def open_engine(
     adapter_folders: Sequence[Path] = (),
     extensions: Sequence[str] = (),
     idle_seconds: float = 0.0,
+    options: LoadOptions | None = None,
 ) -> ExtensibleEngine:
     """The chat model that the settings name, on this machine or remote; nothing is loaded before the first use.
 
     Adapters are looked for in the data folder's `adapters`, then in `adapter_folders`, then among
     those that come with the program. `extensions` are the
     modules whose operations `call` may run. `idle_seconds` > 0 gives the memory back after so long without a request.
+    `options` loads the model in another way than `engine_options` says, for comparisons.
     Raises ModelNotFoundError and ModelLoadError.
     """
     if settings.remote_url:
@@ -41,7 +43,7 @@ def open_engine(
     digest = sha256_of(path, settings.paths.cache)
     folders = (settings.paths.adapters, *adapter_folders, bundled_adapters())
     start = WorkerStart(
-        options=tuned_options(load_options(settings, path), settings, digest),
+        options=options or tuned_options(load_options(settings, path), settings, digest),
         sha256=digest,
         adapter_folders=tuple(str(folder.absolute()) for folder in folders),
         extensions=tuple(extensions),
@@ -85,6 +87,12 @@ def _named_model(settings: Settings) -> Path:
     return path
 
 
+def engine_options(settings: Settings) -> LoadOptions:
+    """How the model of the settings is loaded here: as it was tuned, or by the defaults."""
+    path = model_path(settings)
+    return tuned_options(load_options(settings, path), settings, sha256_of(path, settings.paths.cache))
+
+
 def load_options(settings: Settings, path: Path) -> LoadOptions:
     """How to load that file on this machine."""
     n_threads = settings.n_threads or default_threads()
@@ -94,6 +102,7 @@ def load_options(settings: Settings, path: Path) -> LoadOptions:
         n_threads=n_threads,
         n_threads_batch=n_threads,
         n_gpu_layers=settings.n_gpu_layers,
+        states=str(settings.paths.cache / "prompt-states"),
     )
 
 

@@ -4,6 +4,7 @@ Its standard input and output carry frames (`inference.wire`). The main thread c
 thread reads, answers what needs no computation (rendering, tokens) at once, and raises the abort flag on a cancel.
 """
 
+import importlib.metadata
 import os
 import queue
 import sys
@@ -22,6 +23,7 @@ from inference.engine_options import LoadOptions
 from inference.extensions import Operations
 from inference.generation import Generator
 from inference.jobs import error_to_json, event_to_json, request_from_json
+from inference.prompt_states import PromptStates
 from inference.protocol import GenerationEvent
 from inference.wire import Channel, Frame
 
@@ -40,7 +42,7 @@ class Worker:
         )
         folders = [Path(folder) for folder in start["adapter_folders"]]
         shelf = AdapterShelf(self._model, folders, start["sha256"])
-        self._generator = Generator(self._model, self._template, shelf)
+        self._generator = Generator(self._model, self._template, shelf, _prompt_states(self._model, start["sha256"]))
         self._operations = Operations(start["extensions"])
         self._work: queue.SimpleQueue[Frame] = queue.SimpleQueue()
         self._lock = threading.Lock()
@@ -165,6 +167,16 @@ class Worker:
     def _special(self, name: str) -> str:
         token = self._model.special_token(name)
         return self._model.piece(token, special=True).decode("utf-8", errors="replace") if token >= 0 else ""
+
+
+def _prompt_states(model: LoadedModel, sha256: str) -> PromptStates | None:
+    options = model.options
+    if not options.states or not options.reuse or not sha256:
+        return None
+    # Everything that the numbers in a state depend on.
+    library = importlib.metadata.version("llama-cpp-python")
+    facts = (sha256, model.header.quantisation, model.header.file_size, options.kv_type, options.flash_attention)
+    return PromptStates(Path(options.states), " · ".join(map(str, (*facts, library))))
 
 
 def _unexpected(error: Exception) -> ModelError:
