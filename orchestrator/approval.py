@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from core.types import DecidedCall, Question, ToolCall
-from orchestrator.events import AnswerCompleted, AnswerEvent, ToolFinished
+from orchestrator.events import AnswerCompleted, AnswerEvent, ToolFinished, ToolProposed
 
 
 def pending_calls(events: Iterable[AnswerEvent]) -> tuple[ToolCall, ...]:
@@ -12,13 +12,20 @@ def pending_calls(events: Iterable[AnswerEvent]) -> tuple[ToolCall, ...]:
     return tuple(proposed.call for event in events if isinstance(event, AnswerCompleted) for proposed in event.pending)
 
 
+def always_allowed(events: Iterable[AnswerEvent]) -> tuple[str, ...]:
+    """The tools that a person allowed for the whole conversation, from the events of its answers."""
+    named = (event.call.name for event in events if isinstance(event, ToolProposed) and event.always)
+    return tuple(dict.fromkeys(named))
+
+
 def resume(question: Question, events: Sequence[AnswerEvent], decisions: Sequence[DecidedCall]) -> Question:
     """The question that continues the answer with `events`: what ran is not run again, what waited is decided.
 
     A pending call without a decision counts as refused. The events may come from the history of another process.
     """
+    lasting = always_allowed(events)
     done = [
-        DecidedCall(event.call, result=event.result, failed=event.failed)
+        DecidedCall(event.call, result=event.result, failed=event.failed, always=event.call.name in lasting)
         for event in events
         if isinstance(event, ToolFinished)
     ]

@@ -95,11 +95,15 @@ class ContextAssembled:
 
 @dataclass(frozen=True)
 class ToolProposed:
-    """The model wants to call a tool. `risk` decides whether it waits for a person."""
+    """The model wants to call a tool. `risk` decides whether it waits for a person.
+
+    `always`: a person allowed this tool for the whole conversation.
+    """
 
     call: ToolCall
     risk: Literal["read", "write", "network"]
     needs_approval: bool
+    always: bool = False
 
 
 @dataclass(frozen=True)

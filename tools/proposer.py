@@ -22,7 +22,17 @@ FITTING = 0.40
 # A part of a question names a function of its own where it is this near to it, and so much nearer than to the function
 # that the whole question is about.
 PART_FITTING, PART_MARGIN = 0.40, 0.10
+# Where an adapter decides as well, more may come before it; it refuses below so many nats.
+WITH_ADAPTER_FITTING, LEAST_FIT = 0.30, 0.0
 MOST_CALLS = 8
+
+
+@dataclass(frozen=True)
+class Proposals:
+    """Calls that can be made, and calls whose form a person would have to complete."""
+
+    calls: tuple[ToolCall, ...] = ()
+    begun: tuple[ToolCall, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -40,13 +50,27 @@ class CallProposer:
         self, question: str, tools: Sequence[JsonSchema], is_cancelled: Callable[[], bool] = lambda: False
     ) -> tuple[ToolCall, ...]:
         """The calls for the question, each valid against its schema; none where no function fits."""
+        return self.proposals(question, tools, is_cancelled).calls
+
+    def proposals(
+        self, question: str, tools: Sequence[JsonSchema], is_cancelled: Callable[[], bool] = lambda: False
+    ) -> Proposals:
+        """The valid calls, and the forms of fitting functions that could not be filled in as their schema wants."""
         filler = FormFiller(self.engine, self.adapter(), is_cancelled)
         calls: list[ToolCall] = []
+        begun: list[ToolCall] = []
         for function, text in self.wanted(question, tools):
-            filled = self._fill(filler, text, function)
-            calls += [] if filled is None else spread(filled, text, function)
-        valid = [call for call in calls if is_valid_call(call, tools)]
-        return tuple(ToolCall(f"call_{at}", call.name, call.arguments) for at, call in enumerate(valid[:MOST_CALLS]))
+            if filler.adapter and filler.fit(text, function) < LEAST_FIT:
+                continue
+            filled = ToolCall(
+                "", function["name"], filler.fill(text, function)[0] if _has_numbers(text, function) else {}
+            )
+            whole = [call for call in spread(filled, text, function) if is_valid_call(call, tools)]
+            calls += whole
+            begun += [] if whole else [filled]
+        if is_cancelled():
+            return Proposals()
+        return Proposals(_numbered(calls[:MOST_CALLS]), _numbered(begun))
 
     def wanted(self, question: str, tools: Sequence[JsonSchema]) -> list[tuple[dict[str, Any], str]]:
         """The functions that fit, best one first, each with the words of the question that are about it."""
@@ -60,14 +84,9 @@ class CallProposer:
         chosen = _by_parts(scores[1:], parts, best) if len(parts) > 1 else {}
         if len(chosen) < 2:
             # One function: what the whole question is about.
-            chosen = {best: question} if scores[0, best] >= FITTING else {}
-        return [(functions[at], text) for at, text in chosen.items() if _can_be_filled(text, functions[at])]
-
-    def _fill(self, filler: FormFiller, question: str, function: dict[str, Any]) -> ToolCall | None:
-        """The call, or None where it was stopped half-way: that is no call."""
-        arguments, _ = filler.fill(question, function)
-        is_whole = all(name in arguments for name in function["parameters"].get("required", ()))
-        return ToolCall("", function["name"], arguments) if is_whole else None
+            fitting = WITH_ADAPTER_FITTING if self.adapter() else FITTING
+            chosen = {best: question} if scores[0, best] >= fitting else {}
+        return [(functions[at], text) for at, text in chosen.items()]
 
 
 def _scores(embedder: Embedder, texts: Sequence[str], functions: Sequence[dict[str, Any]]) -> NDArray[np.float32]:
@@ -99,7 +118,11 @@ def _by_parts(scores: NDArray[np.float32], parts: Sequence[str], main: int) -> d
     return found
 
 
-def _can_be_filled(question: str, function: dict[str, Any]) -> bool:
+def _numbered(calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
+    return tuple(ToolCall(f"call_{at}", call.name, call.arguments) for at, call in enumerate(calls))
+
+
+def _has_numbers(question: str, function: dict[str, Any]) -> bool:
     """Whether the question holds a number where the function cannot do without one."""
     parameters = function["parameters"]
     required = [parameters.get("properties", {}).get(name, {}) for name in parameters.get("required", ())]

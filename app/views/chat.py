@@ -1,8 +1,9 @@
 """The chat: questions, streamed answers with their receipts, and the welcome of an empty conversation."""
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import streamlit as st
 
@@ -13,9 +14,9 @@ from app.runs import AnswerRun
 from app.widgets import answer, approval, meter, panel, scope
 from app.widgets.answer_text import plain_label
 from app.wording import Wording
-from core.types import DecidedCall, Mode, Question
+from core.types import AnswerOptions, DecidedCall, Mode, Question
 from ingest.samples import SuggestedQuestion, suggested_questions
-from orchestrator.approval import resume
+from orchestrator.approval import always_allowed, resume
 from orchestrator.events import Route
 from orchestrator.history import TITLE_LENGTH, Overrule, StoredMessage
 
@@ -80,8 +81,14 @@ def _asked(question: StoredMessage, mode: Mode) -> Question:
         mode=mode,
         scope=session.scope(),
         conversation_id=question.conversation_id,
+        options=AnswerOptions(allowed_tools=_allowed_tools()),
     )
     return prompt_library.shaped(box.settings.paths.home, plain)
+
+
+def _allowed_tools() -> tuple[str, ...]:
+    """What a person allowed for the whole of this conversation."""
+    return always_allowed(event for message in _thread() for event in events_of_message(message))
 
 
 def _answer(question: StoredMessage, asked: Question) -> None:
@@ -136,8 +143,16 @@ def _turn(message: StoredMessage, is_last: bool) -> None:
     view = view_of_message(message)
     answer.draw_finished(view, message.id, partial(_ask_again, message.parent_id, view.route))
     if is_last and view.completed is not None and view.completed.pending:
-        approval.draw(view.completed.pending, message.id, partial(_decided, message), session.words())
+        decide = partial(_decided, message)
+        approval.draw(view.completed.pending, message.id, decide, session.words(), _parameters_of)
     _actions(message, is_last)
+
+
+def _parameters_of(tool: str) -> Mapping[str, Any] | None:
+    """The schema of a tool's arguments; None where it is not known any more."""
+    box = session.container()
+    entries = box.parts().registry.all(session.scope()) if box.is_built and box.problem is None else ()
+    return next((entry.parameters for entry in entries if entry.name == tool), None)
 
 
 def _question(message: StoredMessage) -> None:

@@ -1,7 +1,7 @@
 """Tools mode: calls are proposed (valid by grammar), run, and their results answer or go back to the model."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from core.config import Settings
 from core.language import Bilingual
@@ -121,7 +121,7 @@ class ToolsMode:
             if not calls or turn.is_cancelled():
                 return
             for call in calls:
-                yield from _run(turn, executor, call, done)
+                yield from _run(turn, executor, call, done, is_small(self._engine))
             if done.pending or is_small(self._engine):
                 return  # A small model has nothing to add to the results: they are the answer.
         done.is_exhausted = True
@@ -133,7 +133,8 @@ class ToolsMode:
             if plain is not None:
                 return (plain,), ""
         if is_small(self._engine):
-            return self._proposer.propose(turn.question.text, done.schemas, turn.is_cancelled), ""
+            proposals = self._proposer.proposals(turn.question.text, done.schemas, turn.is_cancelled)
+            return proposals.calls or proposals.begun[:1], ""
         request = GenerationRequest(
             prompt=context.prompt,
             sampling=sampling_of(turn, self._settings),
@@ -149,7 +150,7 @@ class ToolsMode:
 def _resumed(turn: Turn, executor: ToolExecutor, done: _Round) -> Iterator[AnswerEvent]:
     """What ran before the pause is told again, what was decided since is done."""
     for decided in turn.question.options.resumed:
-        yield _proposal(executor, decided.call)
+        yield replace(_proposal(executor, decided.call), always=decided.always and decided.allowed)
         outcome = _decided(turn, executor, decided)
         done.add(outcome)
         yield _finished(outcome)
@@ -163,11 +164,14 @@ def _decided(turn: Turn, executor: ToolExecutor, decided: DecidedCall) -> ToolOu
     return executor.run(decided.call, approved=True, is_cancelled=turn.is_cancelled)
 
 
-def _run(turn: Turn, executor: ToolExecutor, call: ToolCall, done: _Round) -> Iterator[AnswerEvent]:
-    """Run one call, ask for it, or leave it pending. A call that cannot be made is not asked for."""
+def _run(turn: Turn, executor: ToolExecutor, call: ToolCall, done: _Round, by_form: bool) -> Iterator[AnswerEvent]:
+    """Run one call, ask for it, or leave it pending. A call that cannot be made is not asked for, but for a form's."""
     proposed = _proposal(executor, call, turn.question.options.allowed_tools)
-    yield proposed
     outcome = executor.check(call)
+    if by_form and outcome is not None and outcome.failure == "bad_arguments":
+        # The function is found, its form is not whole: a person may fill in the rest.
+        proposed, outcome = replace(proposed, needs_approval=True), None
+    yield proposed
     if outcome is None:
         try:
             # The person may edit the arguments, so what runs is what they allowed.

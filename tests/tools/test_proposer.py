@@ -1,0 +1,143 @@
+"""From a question to calls: which functions, which parts of the question, which values, and never an invalid call."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from core.types import ToolCall
+from inference.fakes import FakeEngine
+from inference.form_layout import FITS, FITS_NOT, form_opening
+from inference.spelled_dates import dates_in, wants_iso_date
+from tools.parallel_calls import spread
+from tools.proposer import CallProposer, is_valid_call
+from tools.question_parts import parts_of
+
+
+def function(name: str, description: str, required: Sequence[str] = (), **properties: Any) -> dict[str, Any]:
+    parameters = {"type": "object", "properties": properties, "required": list(required)}
+    return {"name": name, "description": description, "parameters": parameters}
+
+
+WEATHER = function("weather", "the weather in a city", ["city"], city={"type": "string"})
+BOOK = function("book_table", "reserve a table for people", ["people"], people={"type": "integer"})
+WORDS = ("weather", "city", "table", "reserve", "people", "rain")
+
+
+class WordEmbedder:
+    """Unit rows that count a few words: near is what speaks of the same."""
+
+    name, dimension = "words", len(WORDS) + 1
+
+    def embed_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        rows = [[*(float(word in text.lower()) for word in WORDS), 0.05] for text in texts]
+        matrix = np.asarray(rows, dtype=np.float32)
+        unit: NDArray[np.float32] = matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
+        return unit
+
+    def embed_query(self, text: str) -> NDArray[np.float32]:
+        row: NDArray[np.float32] = self.embed_documents([text])[0]
+        return row
+
+
+def propose(answers: Sequence[str], question: str, tools: Sequence[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
+    calls = CallProposer(FakeEngine(answers), WordEmbedder()).propose(question, tools)
+    return [(call.name, dict(call.arguments)) for call in calls]
+
+
+def test_two_requests_in_one_question_become_two_calls() -> None:
+    question = "What is the weather in the city of Rome? Then reserve a table for 4 people."
+    assert propose([' "Rome"\n', " 4\n"], question, [BOOK, WEATHER]) == [
+        ("weather", {"city": "Rome"}),
+        ("book_table", {"people": 4}),
+    ]
+
+
+def test_no_function_near_enough_means_no_call() -> None:
+    assert propose([' "x"\n'], "Who wrote Hamlet?", [BOOK, WEATHER]) == []
+
+
+def test_what_the_schema_refuses_is_no_call_but_a_form_for_a_person() -> None:
+    far = function("weather", "the weather in a city", ["city"], city={"type": "string", "minLength": 40})
+    proposals = CallProposer(FakeEngine([' "Rome"\n']), WordEmbedder()).proposals("weather in the city Rome", [far])
+    assert proposals.calls == ()
+    assert [(call.name, dict(call.arguments)) for call in proposals.begun] == [("weather", {"city": "Rome"})]
+
+
+def test_a_number_that_nobody_said_is_left_to_a_person() -> None:
+    engine = FakeEngine([" 1\n"])
+    proposals = CallProposer(engine, WordEmbedder()).proposals("reserve a table, people are coming", [BOOK])
+    assert (proposals.calls, [dict(call.arguments) for call in proposals.begun]) == ((), [{}])
+    assert engine.requests == []
+
+
+def test_an_adapter_may_refuse_what_the_encoder_found() -> None:
+    opening = form_opening("the weather in the city Rome", WEATHER) + "fits:"
+
+    class Refusing(FakeEngine):
+        def log_probabilities(self, prompt: str, continuation: str, adapter: str = "") -> list[float]:
+            assert (prompt, adapter) == (opening, "tools")
+            return [{FITS: -3.0, FITS_NOT: -0.1}[continuation]]
+
+    proposer = CallProposer(Refusing([' "Rome"\n']), WordEmbedder(), lambda: "tools")
+    assert proposer.propose("the weather in the city Rome", [WEATHER]) == ()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "valid"),
+    [({"city": "Rome"}, True), ({}, False), ({"city": 5}, False), ({"city": "Rome", "x": 1}, False)],
+)
+def test_a_call_is_judged_by_its_schema(arguments: dict[str, Any], valid: bool) -> None:
+    assert is_valid_call(ToolCall("", "weather", arguments), [WEATHER]) is valid
+    assert not is_valid_call(ToolCall("", "climate", arguments), [WEATHER])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "question", "wanted"),
+    [
+        (
+            {"city": "Paris"},
+            "Weather in Paris, London and Rome",
+            [{"city": "Paris"}, {"city": "London"}, {"city": "Rome"}],
+        ),
+        ({"city": "Paris"}, "Weather in Paris and New York City", [{"city": "Paris"}, {"city": "New York City"}]),
+        ({"city": "Boston"}, "Weather in Boston, MA", [{"city": "Boston"}]),
+        ({"people": 3}, "Tables for 3, 5 and 7", [{"people": 3}, {"people": 5}, {"people": 7}]),
+        ({"city": "北京"}, "北京、上海和广州的天气", [{"city": "北京"}, {"city": "上海"}, {"city": "广州"}]),
+        (
+            {"start": "Paris", "city": "Rome"},
+            "A train from Paris to Rome and back, Paris and Rome",
+            [{"start": "Paris", "city": "Rome"}],
+        ),
+    ],
+)
+def test_a_list_of_things_makes_a_call_for_each(
+    arguments: dict[str, Any], question: str, wanted: list[dict[str, Any]]
+) -> None:
+    text, number = {"type": "string"}, {"type": "integer"}
+    many = function("many", "", city=text, people=number, start=text)
+    assert [dict(call.arguments) for call in spread(ToolCall("", "many", arguments), question, many)] == wanted
+
+
+@pytest.mark.parametrize(
+    ("question", "parts"),
+    [
+        ("Play jazz. Then dim the lights.", ["Play jazz.", "Then dim the lights."]),
+        ("Play jazz and then dim the lights", ["Play jazz", "dim the lights"]),
+        ("查一下北京的天气，然后帮我订票。", ["查一下北京的天气", "帮我订票。"]),
+        ('Say "Stop. Then go." to him', ['Say "Stop. Then go." to him']),
+        ("Hi!", ["Hi!"]),
+    ],
+)
+def test_a_question_is_cut_where_another_request_begins(question: str, parts: list[str]) -> None:
+    assert parts_of(question) == parts
+
+
+def test_spelled_dates_become_what_the_schema_asks_for() -> None:
+    text = "from May 12, 2022 to the 3rd of June 2023, or 2024年2月9日, not 2022/13/1"
+    assert dates_in(text) == ["2022-05-12", "2023-06-03", "2024-02-09"]
+    assert wants_iso_date({"description": "start (YYYY-MM-DD)"})
+    assert wants_iso_date({"format": "date"})
+    assert not wants_iso_date({"description": "a date"})
