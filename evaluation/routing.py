@@ -24,7 +24,7 @@ from core.errors import CollectionNotFoundError
 from core.types import CONCRETE_MODES, ConcreteMode, Message, Question, Retrieval, Scope
 from evaluation.datasets import read_contexts, read_jsonl
 from evaluation.figures import mean_with_interval
-from evaluation.retrieval import collection_of
+from evaluation.retrieval import cached_library, collection_of
 from evaluation.routing_outsiders import ADAPTERS, outsiders
 from orchestrator.build import REFITTED_WEIGHTS
 from orchestrator.history import History, Overrule
@@ -72,15 +72,17 @@ def run(options: argparse.Namespace, settings: Settings) -> dict[str, Any]:
         return export(History(settings.paths.conversations_file), options.export)
     weights = settings.paths.home / REFITTED_WEIGHTS
     with tempfile.TemporaryDirectory() as home:
-        library = Library(settings.model_copy(update={"home": Path(home)}), open_embedder(settings))
-        cases = _outsider_cases(library, settings.eval_data) if options.outsiders else _own(options, settings, library)
+        encoder = open_embedder(settings)
+        library = Library(settings.model_copy(update={"home": Path(home)}), encoder)
+        cases = _outsider_cases(settings) if options.outsiders else _own(options, settings, library)
     if options.refit:
         told = History(settings.paths.conversations_file).overrules()
-        weights = refit(cases, told, Library(settings, library.embedder), settings)
+        weights = refit(cases, told, Library(settings, encoder), settings)
     router = Router(load_weights(weights) if weights.is_file() else None)
     half = "all" if options.outsiders else options.half
     chosen = [case for case in cases if half == "all" or case.is_kept == (half == "kept")]
-    return {"half": half, "weights": weights.name if weights.is_file() else "bundled"} | measured(router, chosen)
+    result = {"half": half, "weights": weights.name if weights.is_file() else "bundled"} | measured(router, chosen)
+    return {name: value for name, value in result.items() if not (options.outsiders and name == "milliseconds")}
 
 
 def measured(router: Router, cases: Sequence[RoutingCase]) -> dict[str, Any]:
@@ -167,11 +169,14 @@ def _own(options: argparse.Namespace, settings: Settings, library: Library) -> l
     return cases
 
 
-def _outsider_cases(library: Library, data: Path) -> list[RoutingCase]:
-    cases, collections = [], {}
-    for one in outsiders(data):
+def _outsider_cases(settings: Settings) -> list[RoutingCase]:
+    """The questions of strangers; the encoder's vectors are remembered, so that their milliseconds mean nothing."""
+    library, folder = cached_library(settings), settings.eval_data / "qa"
+    cases: list[RoutingCase] = []
+    collections: dict[str, str] = {}
+    for one in outsiders(settings.eval_data):
         if one.contexts not in collections:
-            contexts = read_contexts(data / "qa" / f"{one.contexts}.contexts.jsonl")
+            contexts = read_contexts(folder / f"{one.contexts}.contexts.jsonl")
             collections[one.contexts] = collection_of(library, contexts)
         question = Question(one.question, scope=Scope(collections[one.contexts]))
         cases.append(_probed(question, one.expected, library, ADAPTERS, one.kind))

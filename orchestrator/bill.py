@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from core.errors import SettingError
@@ -34,7 +34,10 @@ EXAMPLE_PRICES = (
 
 @dataclass(frozen=True)
 class Bill:
-    """What one answer took. `thinking_tokens` are part of `completion_tokens`; `costs` are by name of the price."""
+    """What one answer took. `thinking_tokens` are part of `completion_tokens`; `costs` are by name of the price.
+
+    `thinking_seconds` and `thinking_costs` are the share of the thoughts: what thinking step by step cost.
+    """
 
     prompt_by_origin: Mapping[str, int]
     prompt_tokens: int
@@ -44,6 +47,8 @@ class Bill:
     seconds: float
     tokens_per_second: float
     costs: Mapping[str, float]
+    thinking_seconds: float = 0.0
+    thinking_costs: Mapping[str, float] = field(default_factory=dict)
 
 
 def bill_of(events: Sequence[AnswerEvent], engine: ChatEngine, prices: Sequence[Price] = EXAMPLE_PRICES) -> Bill:
@@ -54,15 +59,19 @@ def bill_of(events: Sequence[AnswerEvent], engine: ChatEngine, prices: Sequence[
     usage = end.usage if end is not None else Usage()
     timings = end.timings if end is not None else Timings()
     origins = contexts[-1].tokens_by_origin if contexts else {}
+    thinking = engine.count_tokens(thoughts) if thoughts else 0
+    speed = usage.completion_tokens / timings.generate if timings.generate else 0.0
     return Bill(
         prompt_by_origin=dict(origins),
         prompt_tokens=usage.prompt_tokens,
         cached_tokens=usage.cached_tokens,
         completion_tokens=usage.completion_tokens,
-        thinking_tokens=engine.count_tokens(thoughts) if thoughts else 0,
+        thinking_tokens=thinking,
         seconds=timings.total,
-        tokens_per_second=round(usage.completion_tokens / timings.generate, 1) if timings.generate else 0.0,
+        tokens_per_second=round(speed, 1),
         costs={price.name: cost(usage, price) for price in prices},
+        thinking_seconds=round(thinking / speed, 3) if speed else 0.0,
+        thinking_costs={price.name: cost(Usage(completion_tokens=thinking), price) for price in prices},
     )
 
 

@@ -8,8 +8,8 @@ from inference.protocol import ChatEngine, GenerationRequest
 from orchestrator.context import assemble, budget, draft, fit_history, history_drafts
 from orchestrator.events import AnswerEvent
 from orchestrator.generation import generate
-from orchestrator.modes.base import plain_completion, sampling_of
-from orchestrator.prompts.texts import GENERAL_KNOWLEDGE, PROMPT_SYSTEM, STEP_BY_STEP
+from orchestrator.modes.base import plain_completion, sampling_of, step_by_step
+from orchestrator.prompts.texts import GENERAL_KNOWLEDGE, PROMPT_SYSTEM
 from orchestrator.turn import Turn
 
 
@@ -42,5 +42,4 @@ class PromptMode:
 
 
 def _system(turn: Turn) -> str:
-    text = turn.question.options.system or PROMPT_SYSTEM.in_(turn.language)
-    return f"{text}\n{STEP_BY_STEP.in_(turn.language)}" if turn.question.options.step_by_step else text
+    return step_by_step(turn, turn.question.options.system or PROMPT_SYSTEM.in_(turn.language))

@@ -25,7 +25,7 @@ from orchestrator.extractive import extractive_answer
 from orchestrator.generation import Generated, generate
 from orchestrator.kept_passages import KeptPassages
 from orchestrator.markup import inert
-from orchestrator.modes.base import CONSIDERED, limit_notices, sampling_of, writes
+from orchestrator.modes.base import CONSIDERED, limit_notices, sampling_of, step_by_step, writes
 from orchestrator.passages import closest_sources, numbered_sources, passages_of, with_whole_document
 from orchestrator.prompts import texts
 from orchestrator.prompts.texts import fill
@@ -117,11 +117,10 @@ class RagMode:
         return tuple(kept), assemble(self._engine, _drafts(turn, kept), tokens, left_out)
 
     def _generate(self, turn: Turn, sources: Sequence[Source], context: ContextAssembled) -> Iterator[AnswerEvent]:
-        adapter = turn.question.adapter or self._adapter()
         request = GenerationRequest(
             prompt=context.prompt,
             sampling=sampling_of(turn, self._settings),
-            adapter=adapter,
+            adapter=self._adapter_of(turn),
             conversation_id=turn.question.conversation_id,
         )
         generated = yield from generate(self._engine, request, turn.is_cancelled)
@@ -166,7 +165,8 @@ class RagMode:
     ) -> AnswerCompleted:
         if generated is None:
             return AnswerCompleted(checked.text, kind, Usage(), turn.timings(), checked.citations, notices=notices)
-        shown = _check_notices(checked) + limit_notices(turn, self._engine, generated) if kind == "model" else ()
+        shown = _check_notices(checked) if kind == "model" else ()
+        shown += limit_notices(turn, self._engine, generated) if kind != "refusal" else ()
         return AnswerCompleted(
             text=checked.text,
             kind=kind,
@@ -177,9 +177,13 @@ class RagMode:
             notices=(*notices, *shown),
             stopped=generated.reason == "cancelled",
             model=self._engine.info.name,
-            adapter=turn.question.adapter or self._adapter(),
+            adapter=self._adapter_of(turn),
             seed=generated.seed,
         )
+
+    def _adapter_of(self, turn: Turn) -> str:
+        """The adapter asked for, else ours; ours was trained to answer at once and would never think aloud."""
+        return turn.question.adapter or ("" if turn.question.options.step_by_step else self._adapter())
 
 
 def is_refusal(text: str) -> bool:
@@ -190,7 +194,8 @@ def is_refusal(text: str) -> bool:
 
 def _drafts(turn: Turn, sources: Sequence[Source]) -> list[Draft]:
     parts = grounded_parts(turn.query, passages_of(sources), turn.language)
-    return [draft("system", INSTRUCTION.in_(turn.language), "system"), Draft("user", tuple(map(_piece, parts)))]
+    instruction = step_by_step(turn, INSTRUCTION.in_(turn.language))
+    return [draft("system", instruction, "system"), Draft("user", tuple(map(_piece, parts)))]
 
 
 def _piece(part: PromptPart) -> Piece:

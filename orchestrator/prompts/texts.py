@@ -40,6 +40,10 @@ GENERAL_KNOWLEDGE = Bilingual(
     en="From the model's general knowledge, without your documents.",
     zh="来自模型的通用知识，未使用您的文档。",
 )
+CLAIMED_DOCUMENTS = Bilingual(
+    en="The answer speaks of documents, but none were shown to the model.",
+    zh="回答声称依据文档，但实际上没有向模型提供任何文档。",
+)
 FINETUNED = Bilingual(
     en="Written by the base model with the adapter “{name}”, without your documents.",
     zh="由基础模型加适配器“{name}”生成，未使用您的文档。",

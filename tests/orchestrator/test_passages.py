@@ -69,16 +69,22 @@ def test_a_refusal_shows_the_three_closest():
 
 def test_the_wired_assistant_reads_whole_documents_from_the_library(tmp_path: Path):
     library = Library(Settings(home=tmp_path / "home"), HashEmbedder())
-    chunks = [Chunk("", "", WHOLE[a:b], n, a, b, title="Tower") for n, (a, b) in enumerate([(0, 45), (46, 88)])]
+    # Two neighbours are joined by the search already, so there are four passages.
+    parts = [TOWER, "Nothing of note. " * 9, "Bees make honey. " * 9, BRIDGE]
+    text = "\n\n".join(parts)
+    chunks = [
+        Chunk("", "", part, n, text.index(part), text.index(part) + len(part), title="Tower")
+        for n, part in enumerate(parts)
+    ]
     with library.writer("default") as store:
-        store.put_document(Document("tower.md", "Tower", (Page(WHOLE),), "t"), chunks)
+        store.put_document(Document("tower.md", "Tower", (Page(text),), "t"), chunks)
         pending = store.chunks_without_vectors(9)
         store.put_vectors([one.id for one in pending], library.embedder.embed_documents([c.text for c in pending]))
-    for info, whole in ((FAKE_INFO, True), (replace(FAKE_INFO, n_ctx=256, n_parameters=1), False)):
+    for info, whole in ((FAKE_INFO, True), (replace(FAKE_INFO, n_ctx=256), False)):
         engine = FakeEngine(("The tower opened in 1889 [1].",), info)
         who = build_assistant(library.settings, engine, library=library)
         events = ask(who, "When did the tower open?")
         assert end(events).citations[0].supported
         used = [one for one in only(events, SourcesFound).sources if one.used]
         assert (used[0].reason == texts.USED_WHOLE) is whole, [one.reason for one in used]
-        assert (WHOLE in only(events, ContextAssembled).prompt) is whole
+        assert (text in only(events, ContextAssembled).prompt) is whole
