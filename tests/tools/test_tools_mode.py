@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from core.types import Chunk, DecidedCall, Evidence, Question, Retrieval, Scope, ScoredChunk
+from core.types import AnswerOptions, Chunk, DecidedCall, Evidence, Question, Retrieval, Scope, ScoredChunk
 from inference.fakes import FAKE_INFO, FakeEngine
-from orchestrator.approval import pending_calls, resume
+from orchestrator.approval import always_allowed, pending_calls, resume
 from orchestrator.assistant import Assistant
 from orchestrator.build import assistant_over
 from orchestrator.events import AnswerCompleted, AnswerEvent, ToolFinished, ToolProposed
@@ -146,3 +146,40 @@ def test_a_document_that_gives_orders_causes_no_call(assistant: Make, tmp_path: 
     assert HOSTILE in finished(events)[0].result
     assert [event.call.name for event in finished(events)] == ["search_documents"]
     assert [proposed.call.name for proposed in end(events).pending] == ["keep_note"]
+
+
+def test_always_here_lasts_for_the_conversation_and_for_no_other(assistant: Make, tmp_path: Path) -> None:
+    call = f'{{"name": "keep_note", "arguments": {{"path": "{tmp_path / "n"}", "text": "milk"}}}}'
+    asked = Question("Remember the milk")
+    events = ask(assistant(call), asked.text)
+    (waiting,) = pending_calls(events)
+    decided = resume(asked, events, [DecidedCall(waiting, always=True)])
+    # What the history keeps of the answer is all that the next question knows.
+    stored = [from_json(to_json(event)) for event in assistant("Done.").answer(decided)]
+    assert always_allowed(stored) == ("keep_note",)
+
+    options = AnswerOptions(allowed_tools=always_allowed(stored))
+    again = Question("Remember the bread", mode="tools", options=options)
+    later = list(assistant(call.replace("milk", "bread"), "Done.").answer(again))
+    assert [event.needs_approval for event in later if isinstance(event, ToolProposed)] == [False]
+    assert (tmp_path / "n").read_text() == "bread"
+    assert end(ask(assistant(call), "Remember the tea")).pending != ()
+
+
+def test_a_refusal_is_never_always(assistant: Make, tmp_path: Path) -> None:
+    call = f'{{"name": "keep_note", "arguments": {{"path": "{tmp_path / "n"}", "text": "x"}}}}'
+    events = ask(assistant(call), "Remember x")
+    (waiting,) = pending_calls(events)
+    refused = resume(Question("Remember x"), events, [DecidedCall(waiting, allowed=False, always=True)])
+    assert always_allowed(assistant("As you like.").answer(refused)) == ()
+
+
+def test_a_form_that_a_small_model_cannot_fill_waits_for_a_person(assistant: Make, tmp_path: Path) -> None:
+    small = assistant(' "milk\n', n_parameters=135_000_000)
+    events = ask(small, "keep note: Keep a note in a file")
+    (waiting,) = end(events).pending
+    assert (waiting.call.name, dict(waiting.call.arguments)) == ("keep_note", {})
+    filled = replace(waiting.call, arguments={"path": str(tmp_path / "n"), "text": "milk"})
+    question = resume(Question("keep note: Keep a note in a file"), events, [DecidedCall(filled)])
+    later = list(assistant("", n_parameters=135_000_000).answer(question))
+    assert (end(later).text, (tmp_path / "n").read_text()) == ("kept milk", "milk")
