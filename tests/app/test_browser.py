@@ -1,44 +1,14 @@
 """The main path in a real headless Chromium, over the real default models and the sample collection."""
 
-from collections.abc import Iterator
-
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, TimeoutError, expect, sync_playwright
+from playwright.sync_api import BrowserContext, Locator, Page, TimeoutError, expect
 
 from app.wording import Wording
-from tests.app.chromium import FLAGS, PATIENCE_MS, chromium, running_application
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 EN = Wording("en")
 LONG_TASK = "Write a long story about a lighthouse, a storm and a small boat."
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The application in a process of its own."""
-    with running_application(tmp_path_factory.mktemp("home"), {"FOURFOLD_MAX_TOKENS": "900"}) as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    executable = chromium()
-    if executable is None:
-        pytest.skip("no Chromium on this machine; CHROMIUM may name one")
-    expect.set_options(timeout=PATIENCE_MS)
-    with sync_playwright() as play:
-        launched = play.chromium.launch(executable_path=executable, args=FLAGS)
-        yield launched
-        launched.close()
-
-
-@pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    made = browser.new_context(locale="en-US", viewport={"width": 1280, "height": 900})
-    made.set_default_timeout(PATIENCE_MS)
-    yield made
-    made.close()
 
 
 def opened(context: BrowserContext, address: str) -> Page:

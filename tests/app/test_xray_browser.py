@@ -9,7 +9,7 @@ from app.widgets.xray_text import WORDS
 from core.language import Language
 from interpretability.tour import TOUR
 from tests.app.chromium import PATIENCE_MS
-from tests.app.test_browser import address, browser, context, finished, opened  # noqa: F401 - fixtures
+from tests.app.test_browser import finished, opened
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 LOCALES: dict[Language, str] = {"en": "en-US", "zh": "zh-CN"}
@@ -17,7 +17,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @pytest.fixture(params=["en", "zh"])
-def speaking(request: pytest.FixtureRequest, context: BrowserContext) -> Iterator[tuple[Page, Language]]:  # noqa: F811
+def speaking(request: pytest.FixtureRequest, context: BrowserContext) -> Iterator[tuple[Page, Language]]:
     """A page in each language, and the language."""
     assert context.browser is not None
     expect.set_options(timeout=PATIENCE_MS)
@@ -32,7 +32,7 @@ def open_tab(page: Page, name: str, language: Language = "en") -> None:
     page.get_by_role("tab", name=WORDS[f"tab_{name}"].in_(language), exact=True).click()
 
 
-def test_every_tab_opens(speaking: tuple[Page, Language], address: str):  # noqa: F811
+def test_every_tab_opens(speaking: tuple[Page, Language], address: str):
     page, language = speaking
     page.goto(address + "xray")
     for stop in TOUR:
@@ -43,7 +43,7 @@ def test_every_tab_opens(speaking: tuple[Page, Language], address: str):  # noqa
         assert page.get_by_test_id("stException").count() == 0
 
 
-def test_the_tour_leads_on(speaking: tuple[Page, Language], address: str):  # noqa: F811
+def test_the_tour_leads_on(speaking: tuple[Page, Language], address: str):
     page, language = speaking
     page.goto(address + "xray")
     title = WORDS["tab_embeddings"].in_(language)
@@ -52,7 +52,7 @@ def test_the_tour_leads_on(speaking: tuple[Page, Language], address: str):  # no
     expect(page.get_by_role("tab", name=title, exact=True)).to_have_attribute("aria-selected", "true")
 
 
-def test_a_picture_is_saved(context: BrowserContext, address: str):  # noqa: F811
+def test_a_picture_is_saved(context: BrowserContext, address: str):
     page = context.new_page()
     page.goto(address + "xray")
     open_tab(page, "attention")
@@ -67,7 +67,7 @@ def test_a_picture_is_saved(context: BrowserContext, address: str):  # noqa: F81
     assert saved.value.suggested_filename.endswith(".png")
 
 
-def test_an_answer_is_explained_by_one_click_and_kept(context: BrowserContext, address: str):  # noqa: F811
+def test_an_answer_is_explained_by_one_click_and_kept(context: BrowserContext, address: str):
     page = opened(context, address)
     page.locator(".st-key-welcome_questions button").first.click()
     finished(page)

@@ -1,0 +1,100 @@
+"""How long until a page can be used, and until another one stands: measured in Chromium on the running application.
+
+    python -m docs.page_speed [--rounds 3] [--pictures FOLDER]
+
+Prints one JSON object: seconds from the start of the process to a usable page (a fresh data folder, then a known one)
+and to a loaded model; milliseconds of every switch of a page, first and later visits apart.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from app.wording import Wording
+from tests.app.chromium import FLAGS, PATIENCE_MS, chromium, running_application
+
+EN = Wording("en")
+PAGES = ("documents", "compare", "prompts", "tools", "finetune", "exam", "xray", "models", "chat")
+STANDS = "document.querySelector('[data-test-script-state]')?.dataset.testScriptState === 'notRunning'"
+
+
+def cold_start(browser: Browser, home: Path) -> dict[str, float]:
+    """Seconds from the start of the process until a question can be typed, and until the model is there."""
+    started = time.monotonic()
+    with running_application(home) as address:
+        page = browser.new_page()
+        page.set_default_timeout(PATIENCE_MS)
+        page.goto(address)
+        page.get_by_role("heading", name=EN("welcome.title")).wait_for()
+        page.get_by_role("textbox", name=EN("chat.placeholder")).click()
+        usable = time.monotonic() - started
+        page.get_by_text(EN("model.local")).first.wait_for()
+        found = {"usable_s": round(usable, 2), "model_s": round(time.monotonic() - started, 2)}
+        page.close()
+    return found
+
+
+def switch(page: Page, name: str) -> float:
+    """Milliseconds from the click on a page's name until its title stands and nothing is being drawn any more."""
+    title = EN("welcome.title") if name == "chat" else None
+    link = page.get_by_test_id("stSidebarNav").get_by_role("link", name=EN(f"nav.{name}"), exact=True)
+    address = page.url
+    started = time.monotonic()
+    link.click()
+    if title:
+        page.get_by_role("heading", name=title).wait_for()
+    else:
+        page.wait_for_function("(before) => location.href !== before", arg=address, polling=10)
+        page.locator("h1").first.wait_for()
+    shown = (time.monotonic() - started) * 1000
+    page.wait_for_function(STANDS, polling=10)
+    return shown
+
+
+def switches(browser: Browser, address: str, rounds: int, pictures: Path | None) -> dict[str, dict[str, float]]:
+    """Every page in turn, so many times."""
+    page = browser.new_page(viewport={"width": 1400, "height": 900}, reduced_motion="reduce")
+    page.set_default_timeout(PATIENCE_MS)
+    page.goto(address)
+    page.get_by_text(EN("model.local")).first.wait_for()
+    # What is imported in the background after the model: a person is not that quick.
+    page.wait_for_timeout(6000)
+    taken: dict[str, list[float]] = defaultdict(list)
+    for number in range(rounds):
+        for name in PAGES:
+            taken[name].append(switch(page, name))
+            page.wait_for_timeout(300)
+            if number == 0 and pictures is not None:
+                page.screenshot(path=pictures / f"{name}.png")
+    page.close()
+    return {
+        name: {"first_ms": round(times[0]), "later_ms": round(statistics.median(times[1:] or times))}
+        for name, times in taken.items()
+    }
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--pictures", type=Path, help="keep a picture of every page here")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as home, sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=chromium(), args=FLAGS)
+        found: dict[str, object] = {"first_start": cold_start(browser, Path(home))}
+        found["cold_start"] = cold_start(browser, Path(home))
+        with running_application(Path(home)) as address:
+            found["switches"] = switches(browser, address, options.rounds, options.pictures)
+        browser.close()
+    sys.stdout.write(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
