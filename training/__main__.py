@@ -19,7 +19,7 @@ from retrieval.library import Library
 from training.adapters import AdapterLibrary
 from training.checks import PreparedData, prepare
 from training.dataset import LoadedData, load_data
-from training.estimate import default_threads, estimate, refuse_too_large
+from training.estimate import default_threads, estimate, refuse_too_large, within_memory
 from training.exam import hold_exam
 from training.examples import Example, write_examples
 from training.feedback import read_feedback
@@ -34,6 +34,7 @@ from training.prompt_search import search
 from training.recipe import TrainingRecipe
 from training.rendering import ChatFormat, Piece
 from training.runner import JobRunner, describe_status, exam_contestants
+from training.tool_rows import tool_examples
 
 SHOWN = 5
 SHOWN_CHARACTERS = 700
@@ -123,6 +124,11 @@ def _add_comparing_commands(commands: "argparse._SubParsersAction[argparse.Argum
     grounded.add_argument("--qa", type=Path, required=True, help="folder with xquad_en, clapnq and pubmedqa")
     grounded.add_argument("--out", type=Path, required=True)
     grounded.add_argument("--seed", type=int, default=42)
+    tools = commands.add_parser("tools", help="write the rows that the bundled adapter `tools` is trained on")
+    tools.set_defaults(run=_tools)
+    tools.add_argument("--tools", type=Path, required=True, help="folder with seal_tools, glaive and the others")
+    tools.add_argument("--out", type=Path, required=True)
+    tools.add_argument("--seed", type=int, default=42)
     labels = commands.add_parser("labels", help="labelled rows from documents, the chat, or a teacher")
     labels.set_defaults(run=_labels)
     labels.add_argument("--out", type=Path, required=True)
@@ -137,7 +143,7 @@ def _add_comparing_commands(commands: "argparse._SubParsersAction[argparse.Argum
 def _train(options: argparse.Namespace, settings: Settings) -> int:
     base = read_model(base_path(settings))
     check_trainable(base)
-    recipe = _recipe(options)
+    recipe = within_memory(base, _recipe(options))
     data = load_data(options.data)
     if options.limit:
         data = replace(data, examples=data.examples[: options.limit])
@@ -288,6 +294,11 @@ def _split_whole(path: Path) -> PreparedData:
     """The parts of a file as training would cut them, lengths aside."""
     plain = TrainingRecipe()
     return prepare(load_data(path), lambda example: 1, plain.max_tokens, plain.held_out_share, plain.seed)
+
+
+def _tools(options: argparse.Namespace, _settings: Settings) -> None:
+    made = tool_examples(options.tools, options.seed)
+    print(f"{options.out}: {len(made)} rows, sha256 {write_examples(options.out, made)}")
 
 
 def _grounded(options: argparse.Namespace, _settings: Settings) -> None:

@@ -9,6 +9,7 @@ the neighbours that a search brings, and what people asked of assistants without
 import json
 import random
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -70,10 +71,17 @@ def filled_form(question: str, function: Mapping[str, Any], call: ToolCall) -> E
     return written_out(pieces) if sum(learned) >= LEAST_LEARNED * len(learned) else None
 
 
-def _can_be_written(grammar: str, line: str) -> bool:
-    from llguidance import LLMatcher, LLTokenizer
+@cache
+def _bytes() -> Any:
+    from llguidance import LLTokenizer
 
-    tokenizer = LLTokenizer("byte")
+    return LLTokenizer("byte")
+
+
+def _can_be_written(grammar: str, line: str) -> bool:
+    from llguidance import LLMatcher
+
+    tokenizer = _bytes()
     matcher = LLMatcher(tokenizer, LLMatcher.grammar_from_lark(grammar))
     tokens = tokenizer.tokenize_str(line)
     return not matcher.is_error() and bool(matcher.try_consume_tokens(tokens) == len(tokens))

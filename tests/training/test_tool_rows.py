@@ -1,0 +1,137 @@
+"""The rows of the adapter `tools`: read from four public forms, rendered as the product asks, no question leaking."""
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.config import load_settings
+from core.types import ToolCall
+from inference.fakes import FakeEngine
+from inference.form_filling import FormFiller
+from inference.form_layout import FITS, FITS_NOT, LEFT_OUT
+from training.examples import Example, read_examples, write_examples
+from training.tool_cases import ToolCase, read_tool_cases
+from training.tool_rows import examples_of, filled_form, tool_examples
+
+HOTEL = {
+    "name": "book_hotel",
+    "description": "Book a hotel.",
+    "parameters": {
+        "type": "object",
+        "properties": {
+            "city": {"type": "string", "description": "the city"},
+            "nights": {"type": "integer"},
+            "view": {"type": "string", "enum": ["sea", "garden"]},
+        },
+        "required": ["city"],
+    },
+}
+TAXI = {"name": "taxi", "description": "Call a taxi.", "parameters": {"type": "object", "properties": {}}}
+QUESTION = "Book a hotel in Lisbon for 3 nights"
+
+
+def written(path: Path, rows: list[dict[str, Any]]) -> Path:
+    path.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
+    return path
+
+
+def call(**arguments: Any) -> ToolCall:
+    return ToolCall("", "book_hotel", arguments)
+
+
+def test_a_row_is_what_the_product_asks_the_model_line_by_line() -> None:
+    example = filled_form(QUESTION, HOTEL, call(city="Lisbon", nights=3))
+    assert example is not None
+    answers = [text for text, trained in example.pieces if trained]
+    assert answers == [FITS, ' "Lisbon"\n', " 3\n", LEFT_OUT]
+    # The product, answered with the very lines of the row, gives the model the very texts between them.
+    engine = FakeEngine(answers[1:])
+    arguments, _ = FormFiller(engine, "tools").fill(QUESTION, HOTEL)
+    assert arguments == {"city": "Lisbon", "nights": 3}
+    text = "".join(piece for piece, _ in example.pieces)
+    for request, answer in zip(engine.requests, answers[1:], strict=True):
+        assert text.startswith(request.prompt + answer)
+
+
+def test_what_the_grammar_forbids_is_shown_and_not_learned() -> None:
+    example = filled_form("Book a hotel in Lisbon, sea view, 2 nights", HOTEL, call(city="Porto", nights=2, view="sea"))
+    assert example is not None
+    assert [text for text, trained in example.pieces[1:] if trained] == [FITS, " 2\n", ' "sea"\n']
+    assert filled_form(QUESTION, HOTEL, call(nights=3)) is None, "a required value is missing"
+
+
+def test_functions_that_do_not_fit_are_refused() -> None:
+    case = ToolCase("1", "x", QUESTION, (HOTEL, TAXI), (call(city="Lisbon", nights=3),))
+    rows = list(examples_of(case, random.Random(1)))
+    assert [row.pieces[1][0] for row in rows] == [FITS, FITS_NOT]
+    assert "taxi: Call a taxi." in rows[1].pieces[0][0]
+
+
+def test_rows_survive_the_file(tmp_path: Path) -> None:
+    example = filled_form(QUESTION, HOTEL, call(city="Lisbon"))
+    assert isinstance(example, Example)
+    write_examples(tmp_path / "rows.jsonl", [example])
+    assert [row.pieces for row in read_examples(tmp_path / "rows.jsonl")] == [example.pieces]
+
+
+def test_the_four_forms_become_one(tmp_path: Path) -> None:
+    tools = [{"name": "ping", "description": "Ping a host", "parameters": {"host": {"type": "str"}}, "required": []}]
+    written(tmp_path / "seal_tools.tools.jsonl", tools)
+    seal = {"id": "s", "question": "ping box7", "calling": [{"api": "ping", "parameters": {"host": "box7"}}]}
+    turns = [
+        {"from": "human", "value": "Hi"},
+        {"from": "gpt", "value": "Hello"},
+        {"from": "human", "value": "Book Lisbon"},
+        {"from": "function_call", "value": '{"name": "book_hotel", "arguments": {"city": "Lisbon", "nights": "3"}}'},
+    ]
+    alpaca = {
+        "id": "a",
+        "functions": {
+            "find": 'Find it.\nParameters: {"n": "Required. integer. How many."}\nOutput: x',
+            "components": "",
+        },
+        "instructions": [{"question": "find 3", "golden": [{"Action": "find", "Action_Input": '{"n": 3}'}]}],
+    }
+    talk = [
+        {"role": "User", "text": "rain in Oslo?"},
+        {"role": "API", "api_name": "GetRain", "param_dict": {"city": "Oslo"}},
+    ]
+    bank = {"id": "b", "dialogue": talk}
+    rows = {
+        "seal_tools.dev": seal,
+        "glaive": {"id": "g", "tools": [HOTEL], "conversations": turns},
+        "alpaca": alpaca,
+        "bank": bank,
+    }
+    read = {name: read_tool_cases(written(tmp_path / f"{name}.jsonl", [row]))[0] for name, row in rows.items()}
+    assert {name: [(one.name, dict(one.arguments)) for one in case.calls] for name, case in read.items()} == {
+        "seal_tools.dev": [("ping", {"host": "box7"})],
+        "glaive": [("book_hotel", {"city": "Lisbon", "nights": 3})],
+        "alpaca": [("find", {"n": 3})],
+        "bank": [("GetRain", {"city": "Oslo"})],
+    }
+    assert read["glaive"].question == "Hi\nBook Lisbon"
+    assert read["alpaca"].functions[0]["parameters"]["required"] == ["n"]
+
+
+@pytest.fixture(scope="module")
+def folder() -> Path:
+    found = (Path(__file__).parents[2] / load_settings().eval_data / "tools").resolve()
+    if not found.is_dir():
+        pytest.skip("the evaluation files are not here (FOURFOLD_EVAL_DATA)")
+    return found
+
+
+def test_no_held_out_question_is_trained_on_and_no_reporting_set_is_read(folder: Path) -> None:
+    def questions(rows: list[Example]) -> set[str]:
+        return {row.pieces[0][0].split("Request: ")[1].split("\n\nForm:")[0] for row in rows}
+
+    trained, kept = questions(tool_examples(folder)), questions(tool_examples(folder, held_out=True))
+    assert len(trained) > 400
+    assert not trained & kept
+    for name in ("bfcl_v4_single_turn", "acebench_en", "acebench_zh"):
+        text = (folder / f"{name}.dev.jsonl").read_text(encoding="utf-8")
+        assert not [question for question in trained if json.dumps(question)[1:-1] in text and len(question) > 40], name
