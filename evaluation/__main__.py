@@ -26,6 +26,7 @@ COMMANDS = {
     "robustness": "do orders hidden in documents do anything?",
     "routing": "is the right mode chosen?",
     "training_speed": "tokens trained a second, beside peft with transformers' Trainer",
+    "soak": "hundreds of mixed requests, cancelled, crowded: only answers, memory flat",
     "tools": "are the right functions called with the right arguments? (BFCL's published rules)",
 }
 
