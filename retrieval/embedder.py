@@ -117,15 +117,19 @@ class SentenceEncoder:
         """The tokens of each text without special ones, however long it is."""
         return [e.ids for e in self._load_tokenizer().encode_batch_fast(list(texts), add_special_tokens=False)]
 
+    def vocabulary(self) -> list[str]:
+        """The tokens in the order of their numbers."""
+        tokenizer = self._load_tokenizer()
+        return [tokenizer.id_to_token(number) or "" for number in range(tokenizer.get_vocab_size())]
+
     def embed_vocabulary(self) -> Vectors:
         """float32 (vocabulary, dimension): each token alone between the special ones, in the order of its number."""
-        tokenizer = self._load_tokenizer()
-        size = tokenizer.get_vocab_size()
+        tokens = self.vocabulary()
         if not self.is_read_here:
-            return self._whole().encode([tokenizer.id_to_token(number) or "" for number in range(size)])
-        first, last = tokenizer.encode("").ids
+            return self._whole().encode(tokens)
+        first, last = self.token_ids([""])[0]
         with self._lock:
-            return self._runtime(size).embed([[first, number, last] for number in range(size)])
+            return self._runtime(len(tokens)).embed([[first, number, last] for number in range(len(tokens))])
 
     def arrays(self) -> ArrayBert:
         """The weights as arrays, read and checked once. Raises ModelLoadError."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from retrieval.protocol import Vectors
 
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 DIMENSION = 256
 VERSION = 1
 # Weight of a token of probability p: a / (a + p). The vocabulary stands in order of frequency, so p follows Zipf's law.
-_SMOOTHING = 1e-4
+_SMOOTHING = 1e-5
+_LETTER, _FOREIGN = 100, 5_000
 _TABLE, _MANIFEST = "table.npy", "manifest.json"
 _log = logging.getLogger(__name__)
 
@@ -111,10 +113,31 @@ def instant_name(base: str) -> str:
 def distil(base: "SentenceEncoder") -> Vectors:
     """float32 (vocabulary, DIMENSION) from an encoder; takes the encoder as long as some hundred passages do."""
     vectors = base.embed_vocabulary()
-    centred = vectors - vectors.mean(axis=0)
+    ranks = frequency_ranks(base.vocabulary())
+    counted = ranks > 0
+    centred = vectors - vectors[counted].mean(axis=0)
     # The axes of the largest variance, largest first.
-    _, axes = np.linalg.eigh(np.cov(centred.T))
+    _, axes = np.linalg.eigh(np.cov(centred[counted].T))
     turned = centred @ axes[:, ::-1][:, :DIMENSION].astype(np.float32)
-    probability = 1.0 / np.arange(1, len(turned) + 1)
+    probability = np.where(counted, 1.0 / np.maximum(ranks, 1), 0.0)
     weights = _SMOOTHING / (_SMOOTHING + probability / probability.sum())
-    return np.asarray(turned * weights[:, None], np.float32)
+    return np.asarray(turned * (weights * counted)[:, None], np.float32)
+
+
+def frequency_ranks(vocabulary: Sequence[str]) -> NDArray[np.int64]:
+    """int64 (vocabulary,): how many tokens are as frequent, from 1; 0 for a token that stands for no text.
+
+    Vocabularies list their words in order of frequency, but single characters by their code: signs are taken for the
+    most frequent tokens, letters and digits for frequent, characters of other scripts for rare.
+    """
+    ranks, words = np.zeros(len(vocabulary), np.int64), 0
+    for number, token in enumerate(vocabulary):
+        bare = token.removeprefix("##").lstrip("▁")
+        if len(token) > 2 and token[0] in "[<" and token[-1] in "]>":
+            continue
+        if len(bare) <= 1:
+            ranks[number] = (_LETTER if bare.isascii() else _FOREIGN) if bare.isalnum() else 1
+        else:
+            words += 1
+            ranks[number] = words
+    return ranks

@@ -12,7 +12,7 @@ from core.errors import EncoderMismatchError
 from core.types import Scope
 from retrieval.embedder import SentenceEncoder, instant_of, open_embedder, sibling
 from retrieval.library import Library
-from retrieval.static_encoder import DIMENSION, StaticEncoder, distil
+from retrieval.static_encoder import DIMENSION, StaticEncoder, distil, frequency_ranks
 from tests.retrieval import tiny_bert
 from tests.retrieval.conftest import document
 
@@ -66,12 +66,21 @@ def test_principal_axes_keep_the_likeness_of_tokens_and_frequent_ones_weigh_less
     table = distil(base)
     assert table.shape == (len(tiny_bert.WORDS), DIMENSION)
     # Fewer tokens than axes: the turn loses nothing, so that angles between centred tokens are unchanged.
-    centred = vectors - vectors.mean(axis=0)
+    spoken = vectors[4:]
+    centred = spoken - spoken.mean(axis=0)
+    assert not table[:4].any()
+    table = table[4:]
     before = centred @ centred.T / np.outer(np.linalg.norm(centred, axis=1), np.linalg.norm(centred, axis=1))
     after = table @ table.T / np.outer(np.linalg.norm(table, axis=1), np.linalg.norm(table, axis=1))
     assert np.allclose(before, after, atol=1e-3)
     shares = np.linalg.norm(table, axis=1) / np.linalg.norm(centred, axis=1)
-    assert (np.diff(shares) > 0).all()
+    # "a" is a letter alone and stands aside; "the" is the most frequent word.
+    assert (np.diff(np.delete(shares, 1)) > 0).all()
+
+
+def test_frequency_follows_the_order_of_words_but_not_of_single_characters():
+    ranks = frequency_ranks(["[PAD]", "<s>", "!", "a", "猫", "the", "▁of", "##s", "light"])
+    assert list(ranks) == [0, 0, 1, 100, 5_000, 1, 2, 100, 3]
 
 
 def test_the_table_is_made_once_and_a_damaged_one_anew(base: SentenceEncoder, instant: StaticEncoder, tmp_path: Path):
