@@ -1,6 +1,5 @@
 """From a question to calls for a small model: the encoder finds the functions, the model fills in their forms."""
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from inference.form_filling import FormFiller
 from inference.grounding import Grounding
 from inference.protocol import ChatEngine, JsonSchema
 from retrieval.protocol import Embedder
+from tools.likeness import likeness
 from tools.parallel_calls import spread
 from tools.question_parts import parts_of
 
@@ -79,7 +79,7 @@ class CallProposer:
             return [(function, question) for function in functions[:1]]
         parts = parts_of(question)
         # float32 (1 + parts, functions): the whole question first.
-        scores = _scores(self.embedder, [question, *parts], functions)
+        scores = likeness(self.embedder, [question, *parts], functions)
         best = int(np.argmax(scores[0]))
         chosen = _by_parts(scores[1:], parts, best) if len(parts) > 1 else {}
         if len(chosen) < 2:
@@ -87,13 +87,6 @@ class CallProposer:
             fitting = WITH_ADAPTER_FITTING if self.adapter() else FITTING
             chosen = {best: question} if scores[0, best] >= fitting else {}
         return [(functions[at], text) for at, text in chosen.items()]
-
-
-def _scores(embedder: Embedder, texts: Sequence[str], functions: Sequence[dict[str, Any]]) -> NDArray[np.float32]:
-    described = embedder.embed_documents([_spoken(function) for function in functions])
-    asked = np.stack([embedder.embed_query(text) for text in texts])
-    found: NDArray[np.float32] = asked @ described.T
-    return found
 
 
 def is_valid_call(call: ToolCall, tools: Sequence[JsonSchema]) -> bool:
@@ -128,8 +121,3 @@ def _has_numbers(question: str, function: dict[str, Any]) -> bool:
     required = [parameters.get("properties", {}).get(name, {}) for name in parameters.get("required", ())]
     needs_number = any(schema.get("type") in ("integer", "number") and "default" not in schema for schema in required)
     return not needs_number or bool(Grounding(question).numbers)
-
-
-def _spoken(function: dict[str, Any]) -> str:
-    name = re.sub(r"[_.]", " ", re.sub(r"([a-z])([A-Z])", r"\1 \2", function["name"]))
-    return f"{name}: {function['description']}"

@@ -11,8 +11,9 @@ from core.types import ToolCall
 from inference.fakes import FakeEngine
 from inference.form_layout import FITS, FITS_NOT, form_opening
 from inference.spelled_dates import dates_in, wants_iso_date
+from tools.likeness import likeness
 from tools.parallel_calls import spread
-from tools.proposer import CallProposer, is_valid_call
+from tools.proposer import FITTING, CallProposer, is_valid_call
 from tools.question_parts import parts_of
 
 
@@ -141,3 +142,17 @@ def test_spelled_dates_become_what_the_schema_asks_for() -> None:
     assert wants_iso_date({"description": "start (YYYY-MM-DD)"})
     assert wants_iso_date({"format": "date"})
     assert not wants_iso_date({"description": "a date"})
+
+
+def test_a_chinese_question_finds_the_function_that_is_described_in_chinese() -> None:
+    text = {"type": "string"}
+    rates = function("convert_currency", "转换货币", amount={"type": "number", "description": "要转换的金额"})
+    recipes = function("search_recipes", "根据配料搜索食谱", ingredients={**text, "description": "配料"})
+    news = function("get_news", "获取最新新闻", category={**text, "description": "新闻类别"})
+    functions = [rates, recipes, news]
+    scores = likeness(
+        WordEmbedder(), ["我想把500美元转换成欧元的货币", "用鸡肉搜索一个食谱", "有什么最新的体育新闻？"], functions
+    )
+    assert list(np.argmax(scores, axis=1)) == [0, 1, 2]
+    assert (np.max(scores, axis=1) >= FITTING).all()
+    assert float(likeness(WordEmbedder(), ["谁写了《红楼梦》？"], functions).max()) < FITTING
