@@ -17,6 +17,7 @@ from inference.runtime import open_engine
 from interpretability import bigram, embeddings, parameters, tokens, tour
 from interpretability.logit_lens import lens
 from interpretability.loop import Branch
+from interpretability.model_file import read_model_file
 from interpretability.plain import to_plain
 from interpretability.sampling_steps import Sampler
 from interpretability.xray import OPERATIONS, PLAIN, Variant, Xray
@@ -59,7 +60,8 @@ def run(arguments: Arguments, engine: ExtensibleEngine, settings: Settings) -> L
     arguments.typed, arguments.sha256 = arguments.text, engine.info.sha256
     if arguments.as_chat:
         arguments.text = engine.render([Message("user", arguments.text)])
-    return COMMANDS[arguments.command](Xray(engine.call, Path(engine.info.path)), arguments)
+    own = PLAIN if arguments.command == "compare" else Variant(adapter=arguments.adapter)
+    return COMMANDS[arguments.command](Xray(engine.call, Path(engine.info.path), own), arguments)
 
 
 def check(xray: Xray, _: Arguments) -> Lines:
@@ -236,7 +238,10 @@ def _beside(xray: Xray, arguments: Arguments) -> Lines:
     outputs = xray.compare_models(arguments.text, arguments.other_model)
     words = [xray.next_words(arguments.text, variant, arguments.top) for variant in (PLAIN, other)]
     ours, theirs = ([{"token": token.text, "score": chance} for token, chance in found] for found in words)
-    return {"next": ours, "next_of_other": theirs, "divergence_bits": None if outputs is None else outputs[0]}
+    beside = {"next": ours, "next_of_other": theirs, "divergence_bits": None if outputs is None else outputs[0]}
+    if outputs is None or not read_model_file(Path(arguments.other_model)).is_shaped_like(xray.model):
+        return beside
+    return {**beside, "layer_distance": xray.compare(_ids(xray, arguments.text), other).layer_distance}
 
 
 def _variant(xray: Xray, arguments: Arguments) -> Variant:
@@ -315,7 +320,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--passage", action="append", default=[], help="passages: one text each")
     parser.add_argument("--answer", default="", help="passages: the answer to explain")
     parser.add_argument("--cell", type=_cell, metavar="SENTENCE:PASSAGE", help="passages: their attention by token")
-    parser.add_argument("--adapter", default="", help="compare: path of an adapter")
+    parser.add_argument("--adapter", default="", help="path of an adapter: run with it; compare: with and without")
     parser.add_argument("--other-model", default="", help="compare: path of another GGUF")
     parser.add_argument("--positive", action="append", default=[], help="compare: an example of one way")
     parser.add_argument("--negative", action="append", default=[], help="compare: an example of the other way")

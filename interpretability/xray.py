@@ -48,7 +48,11 @@ class Variant:
 
     def params(self) -> dict[str, Any]:
         """The same as parameters of an operation."""
-        params: dict[str, Any] = {"adapter": self.adapter, "adapter_scale": self.adapter_scale, "model": self.model}
+        params: dict[str, Any] = {}
+        if self.adapter:
+            params |= {"adapter": self.adapter, "adapter_scale": self.adapter_scale}
+        if self.model:
+            params["model"] = self.model
         if self.vectors is not None:
             params["steering"] = {"vectors": self.vectors.tolist(), "strength": self.strength}
         return params
@@ -67,11 +71,16 @@ class Measured:
 
 
 class Xray:
-    """The X-ray of the model behind `call` (an engine's own `call`), whose file is `path`."""
+    """The X-ray of the model behind `call` (an engine's own `call`), whose file is `path`.
 
-    def __init__(self, call: Call, path: Path) -> None:
+    `variant` is how the model runs unless a method is told otherwise: an answer that an adapter gave is explained with
+    that adapter.
+    """
+
+    def __init__(self, call: Call, path: Path, variant: Variant = PLAIN) -> None:
         self._call = call
         self.path = path
+        self.variant = variant
 
     @cached_property
     def model(self) -> ModelFile:
@@ -81,7 +90,7 @@ class Xray:
     @cached_property
     def abilities(self) -> Abilities:
         """The self-check, run once."""
-        values, _ = self._run("self_check", {})
+        values, _ = self._call(f"{OPERATIONS}:self_check", {})
         body = self.model.setting
         return judged(values, int(body("block_count", 0)), int(body("attention.sliding_window", 0) or 0))
 
@@ -230,13 +239,15 @@ class Xray:
         return np.stack([self.hidden(ids, len(ids) - 1)[0].states[1:, 0] for ids in prompts])
 
     def _tokens(self, params: Mapping[str, Any]) -> tuple[Token, ...]:
-        values, _ = self._run("pieces", params)
+        values, _ = self._call(f"{OPERATIONS}:pieces", params)
         return tuple(
             Token(token, bytes.fromhex(data)) for token, data in zip(values["ids"], values["pieces"], strict=True)
         )
 
     def _run(self, operation: str, params: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, NDArray[Any]]]:
-        return self._call(f"{OPERATIONS}:{operation}", params)
+        # An adapter belongs to one model: another one is compared as it is.
+        own = {} if "model" in params else self.variant.params()
+        return self._call(f"{OPERATIONS}:{operation}", {**own, **params})
 
 
 def passage_borders(tokens: Sequence[Token], spans: Sequence[tuple[int, int]]) -> tuple[int, ...]:

@@ -16,7 +16,7 @@ from app.widgets.xray_text import WORDS
 from core.errors import FourfoldError
 from inference.protocol import ChatEngine
 from interpretability.tour import TOUR
-from interpretability.xray import Xray
+from interpretability.xray import Variant, Xray
 from orchestrator.context import assemble, draft
 from orchestrator.events import ContextAssembled
 
@@ -44,8 +44,8 @@ def _draw_for(engine: ChatEngine) -> None:
     if call is None or not Path(engine.info.path).is_file():
         st.info(WORDS["not_local"].in_(language))
         return
-    xray = _xray(call, engine.info.path)
     view, answer_id = _past_answer()
+    xray = _xray(call, engine.info.path, _adapter_of(view))
     context = view.context if view is not None else _typed_context(engine)
     if context is None or not context.prompt.strip():
         return
@@ -57,12 +57,28 @@ def _draw_for(engine: ChatEngine) -> None:
     st.caption(WORDS["pictures"].in_(language))
 
 
-def _xray(call: Callable[..., object], path: str) -> Xray:
+def _xray(call: Callable[..., object], path: str, adapter: str) -> Xray:
     """One X-ray a tab: it remembers the self-check."""
     kept = st.session_state.get("xray")
-    if not isinstance(kept, Xray) or str(kept.path) != path:
-        kept = st.session_state["xray"] = Xray(call, Path(path))  # type: ignore[arg-type]
+    if not isinstance(kept, Xray) or (str(kept.path), kept.variant.adapter) != (path, adapter):
+        kept = st.session_state["xray"] = Xray(call, Path(path), Variant(adapter=adapter))  # type: ignore[arg-type]
     return kept
+
+
+def _adapter_of(view: AnswerView | None) -> str:
+    """The file of the adapter that gave the answer: the bare model would explain another answer."""
+    from training.adapters import AdapterLibrary
+
+    name = view.completed.adapter if view is not None and view.completed is not None else ""
+    if not name:
+        return ""
+    try:
+        path = str(AdapterLibrary(session.container().settings).get(name).path)
+    except FourfoldError:
+        st.warning(WORDS["adapter_gone"].in_(session.language()).format(name=plain_label(name, 60)))
+        return ""
+    st.caption(WORDS["with_its_adapter"].in_(session.language()).format(name=plain_label(name, 60)))
+    return path
 
 
 def _past_answer() -> tuple[AnswerView | None, str]:
@@ -78,6 +94,8 @@ def _past_answer() -> tuple[AnswerView | None, str]:
         return None, ""
     words = WORDS["of_answer"].in_(session.language())
     st.info(words, icon=":material/forum:")
+    if view.completed is not None and view.completed.kind == "extractive":
+        st.caption(WORDS["extracted"].in_(session.language()))
     st.button(WORDS["leave_answer"].in_(session.language()), on_click=_leave)
     return view, chosen
 

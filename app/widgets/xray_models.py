@@ -211,9 +211,12 @@ def draw_parameters(subject: Subject) -> None:
 
 def _numbers(subject: Subject, body: Anatomy) -> None:
     facts = {
+        subject.say("architecture"): body.architecture,
         subject.say("million"): f"{body.n_parameters / 1e6:.1f}",
         subject.say("layers"): str(body.n_layers),
         subject.say("heads"): f"{body.n_heads} / {body.n_kv_heads}",
+        subject.say("width"): str(body.n_embd),
+        subject.say("vocabulary"): f"{body.n_vocab:,}",
         subject.say("context"): f"{body.n_ctx_train:,}",
         subject.say("kv"): f"{body.kv_bytes_per_token / 1024:.1f} KiB",
         subject.say("flops"): f"{body.flops_per_token(0) / 1e9:.2f} GFLOP",

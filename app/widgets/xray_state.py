@@ -58,7 +58,7 @@ class Subject:
     def kept(self, name: str, make: Callable[[], T], *key: object) -> T:
         """The value under this prompt, `name` and `key`; made at the first call, with a note that the model works."""
         store: dict[Any, Any] = st.session_state.setdefault("xray_kept", {})
-        place = (str(self.xray.path), self.prompt, name, *key)
+        place = (str(self.xray.path), self.xray.variant.adapter, self.prompt, name, *key)
         if place not in store:
             with st.spinner(self.say("working")):
                 made = make()

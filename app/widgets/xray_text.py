@@ -22,6 +22,17 @@ WORDS: dict[str, Bilingual] = {
         "The prompt of an answer from your chat, exactly as the model got it.",
         "聊天中某个回答的完整提示，与模型收到的一致。",
     ),
+    "with_its_adapter": Bilingual(
+        "Run with the adapter “{name}”, as the answer was given.", "与给出此回答时一样，使用适配器“{name}”。"
+    ),
+    "adapter_gone": Bilingual(
+        "The adapter “{name}” that gave this answer is gone: what follows is the bare model.",
+        "给出此回答的适配器“{name}”已不存在：以下为原模型的结果。",
+    ),
+    "extracted": Bilingual(
+        "These sentences were taken from the documents, word for word; the model did not write them.",
+        "这些句子逐字取自文档，并非由模型写出。",
+    ),
     "leave_answer": Bilingual("Back to a text of your own", "改用自己的文本"),
     "working": Bilingual("The model works…", "模型正在计算…"),
     "not_local": Bilingual(
@@ -141,6 +152,9 @@ WORDS: dict[str, Bilingual] = {
     ),
     "without_first": Bilingual("Leave the first token out of the colours", "着色时不计第一个词元"),
     "share": Bilingual("share (0 to 1)", "比例（0 到 1）"),
+    "architecture": Bilingual("architecture", "架构"),
+    "width": Bilingual("numbers per token", "每词元的数字个数"),
+    "vocabulary": Bilingual("tokens in the list", "词表大小"),
     "layers": Bilingual("layers", "层数"),
     "heads": Bilingual("heads (queries / keys)", "头数（查询 / 键）"),
     "context": Bilingual("context (tokens)", "上下文（词元）"),

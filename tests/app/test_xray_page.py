@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, cast
 
-import pyarrow
 import pytest
+from streamlit.dataframe_util import convert_arrow_bytes_to_pandas_df
 from streamlit.testing.v1 import AppTest
 
 from app import container
@@ -77,7 +77,7 @@ def whole_specs(page: AppTest) -> list[dict[str, Any]]:
 def rows(page: AppTest) -> list[list[dict[str, Any]]]:
     """What each chart shows: its rows, as the browser gets them; numbers to the digits that a stored X-ray keeps."""
     sent = [cast(Any, item).proto.datasets[0].data.data for item in page.get("vega_lite_chart")]
-    found = [pyarrow.ipc.open_stream(data).read_all().to_pylist() for data in sent]
+    found = [convert_arrow_bytes_to_pandas_df(data).to_dict("records") for data in sent]
     return [[{**row, "value": float(f"{row['value']:.4g}")} for row in chart] for chart in found]
 
 
@@ -192,15 +192,29 @@ def test_leaving_out_names_the_passage(box: Container):
     assert page.success[0].value == WORDS["used_passage"].en.format(n=1)
 
 
-@pytest.fixture
-def answer_id(box: Container) -> str:
-    """A RAG answer of the past, in the history of the container."""
+def past_answer(box: Container, **completed: Any) -> str:
+    """A RAG answer of the past, in the history of the container; its id."""
     history = box.history
     question = history.add_question(history.create("x").id, "How tall?")
     answer = history.begin_answer(question.id)
-    events = [to_json(event) for event in (*opening(), ending(ANSWER))]
+    events = [to_json(event) for event in (*opening(), replace(ending(ANSWER), **completed))]
     history.finish_answer(answer.id, ANSWER, "done", {"events": events})
     return answer.id
+
+
+@pytest.fixture
+def answer_id(box: Container) -> str:
+    return past_answer(box)
+
+
+def test_an_answer_is_explained_with_the_adapter_that_gave_it(box: Container):
+    plain = press(opened("en", "passages", past_answer(box)), "find_out")
+    with_it = press(opened("en", "passages", past_answer(box, adapter="grounded")), "find_out")
+    assert WORDS["with_its_adapter"].en.format(name="grounded") in [text.value for text in with_it.caption]
+    assert rows(with_it)[0] != rows(plain)[0]
+    gone = opened("zh", "tokens", past_answer(box, adapter="gone", kind="extractive"))
+    assert gone.warning[0].value == WORDS["adapter_gone"].zh.format(name="gone")
+    assert WORDS["extracted"].zh in [text.value for text in gone.caption]
 
 
 def test_an_answer_of_the_past_is_explained_kept_and_reopened(box: Container, answer_id: str):
@@ -244,12 +258,12 @@ class MovedLibrary:
 
     def call(self, operation: str, params: Any) -> Any:
         if operation.endswith(":self_check"):
-            return {"logits": True, "hidden": False, "attention": False, "reason": "no ggml_get_name"}, {}
+            return {"logits": True, "hidden": False, "attention": False, "reason": "other names"}, {}
         values, arrays = self._engine.call(operation, params)
         return values, {} if "rope" in params else arrays
 
 
-@pytest.mark.parametrize("part", [*PARTS, "passages"])
+@pytest.mark.parametrize("part", ["positions", "attention", "layers", "compare", "passages"])
 def test_a_library_that_has_moved_leaves_a_page_with_a_notice(box: Container, part: str):
     parts = box.parts()
     moved = replace(parts, engine=cast(Any, MovedLibrary(parts.engine)))
@@ -257,7 +271,7 @@ def test_a_library_that_has_moved_leaves_a_page_with_a_notice(box: Container, pa
     container.shared().parts()
     page = opened("zh", part)
     assert not page.exception
-    assert "no ggml_get_name" in page.warning[0].value
+    assert "other names" in page.warning[0].value
     shown = WORDS["only_output"].zh in [text.value for text in page.info]
     assert shown is (part in ("attention", "layers", "compare"))
 

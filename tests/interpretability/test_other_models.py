@@ -11,6 +11,7 @@ import pytest
 
 from core.config import Settings
 from core.types import SamplingSettings
+from inference.extensions import ExtensibleEngine
 from inference.runtime import open_engine
 from interpretability.logit_lens import lens
 from interpretability.model_file import ModelFile, read_model_file
@@ -112,7 +113,7 @@ def test_a_second_model_layer_by_layer(xray: Xray, requantised: Path):
     assert side_by_side[0] == pytest.approx(compared.divergence, rel=1e-3)
 
 
-def test_an_adapter_on_and_off(xray: Xray):
+def test_an_adapter_on_and_off(xray: Xray, engine: ExtensibleEngine):
     adapter = Variant(adapter=str(bundled() / "grounded" / "adapter.gguf"))
     ids = [token.id for token in xray.tokens("<|im_start|>user\nSay hi.<|im_end|>\n<|im_start|>assistant\n")]
     before = xray.logits(ids)
@@ -122,6 +123,9 @@ def test_an_adapter_on_and_off(xray: Xray):
     assert compared.divergence > 0.01
     assert compared.changes[0].before != compared.changes[0].after
     assert np.array_equal(xray.logits(ids), before)  # switched off again, without a trace
+    for_good = Xray(engine.call, xray.path, adapter)
+    assert np.array_equal(for_good.logits(ids), xray.logits(ids, adapter))
+    assert not np.array_equal(for_good.logits(ids), before)
     half = Variant(adapter=adapter.adapter, adapter_scale=0.0)
     assert xray.compare(ids, half).divergence == pytest.approx(0, abs=1e-6)
     off, on = (xray.steps(ids, 6, SamplingSettings(temperature=0.0), variant) for variant in (Variant(), adapter))
