@@ -27,6 +27,7 @@ COMMANDS = {
     "routing": "is the right mode chosen?",
     "training_speed": "tokens trained a second, beside peft with transformers' Trainer",
     "soak": "hundreds of mixed requests, cancelled, crowded: only answers, memory flat",
+    "sentences": "do the best two sentences hold the answer, without a model? fits their weights, too",
     "tools": "are the right functions called with the right arguments? (BFCL's published rules)",
 }
 

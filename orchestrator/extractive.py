@@ -1,7 +1,7 @@
 """An answer without a model: the sentences of the passages that answer best, word for word, with citations.
 
-A linear model (`sentence_weights.json`, in the order of `orchestrator.sentence_features`) scores each sentence. It was
-fitted by logistic regression on the development halves of four question sets; `evaluation/DECISIONS.md` has figures.
+A linear model (`sentence_weights.json`, in the order of `orchestrator.sentence_features`) scores each sentence, less a
+price for its length. `python -m evaluation sentences` fits it; `evaluation/DECISIONS.md` has figures.
 """
 
 import json
@@ -19,6 +19,8 @@ from orchestrator.sentence_features import candidates, sentence_features
 
 MOST_SENTENCES = 2
 MOST_PASSAGES = 3
+# Score that a sentence of the mean length of its rivals pays.
+LENGTH_PRICE = 0.3
 WEIGHTS = Path(__file__).parent / "sentence_weights.json"
 
 
@@ -57,7 +59,8 @@ def ranked_sentences(question: str, sources: Sequence[Source]) -> list[Sentence]
     pool = candidates([source.chunk.chunk.text for source in best])
     if not pool:
         return []
-    scores = sentence_features(question, pool, [source.chunk.score for source in best]) @ _weights()
+    scores = sentence_features(question, pool, [source.chunk.score for source in best]) @ load_weights()
+    scores = scores - price_of_length([item.text for item in pool])
     found: dict[str, Sentence] = {}
     for place in np.argsort(-scores, kind="stable"):
         item = pool[place]
@@ -66,9 +69,15 @@ def ranked_sentences(question: str, sources: Sequence[Source]) -> list[Sentence]
     return list(found.values())
 
 
+def price_of_length(sentences: Sequence[str]) -> NDArray[np.float64]:
+    """What each sentence pays for its length, float64 (n,): short answers are read, long ones are not."""
+    lengths = np.array([len(sentence) for sentence in sentences], dtype=np.float64)
+    return LENGTH_PRICE * lengths / max(float(lengths.mean()) if len(lengths) else 0.0, 1.0)
+
+
 @cache
-def _weights() -> NDArray[np.float64]:
-    """float64 (N_FEATURES,)."""
+def load_weights() -> NDArray[np.float64]:
+    """The fitted weights, float64 (N_FEATURES,)."""
     return np.array(json.loads(WEIGHTS.read_text(encoding="utf-8"))["weights"])
 
 
