@@ -13,10 +13,15 @@ from tools.forms import FormField, form_fields
 def draw(parameters: Mapping[str, Any], key: str, values: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Draw a field for each argument, filled with `values`; return what stands in them, empty ones left out."""
     known = values or {}
-    written = {field.name: _field(field, f"{key}_{field.name}", known) for field in form_fields(parameters)}
+    fields = form_fields(parameters)
+    written = {field.name: _field(field, f"{key}_{field.name}", known) for field in fields}
+    # A switch that nobody touched says nothing.
+    untouched = {field.name for field in fields if field.kind == "switch" and not (field.required or field.default)}
+    untouched = {name for name in untouched - known.keys() if not written[name]}
     # What the schema does not name is kept: the check before the call says what is wrong with it.
     extra = {name: value for name, value in known.items() if name not in written}
-    return {**{name: value for name, value in written.items() if value not in ("", None)}, **extra}
+    kept = {name: value for name, value in written.items() if value not in ("", None) and name not in untouched}
+    return {**kept, **extra}
 
 
 def _field(field: FormField, key: str, values: Mapping[str, Any]) -> Any:
