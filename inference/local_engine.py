@@ -4,11 +4,14 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
+from core.answering import answering
 from core.errors import FourfoldError, ModelCrashedError
 from core.types import Message, Timings, Usage
 from inference.jobs import event_from_json, request_to_json
@@ -48,7 +51,8 @@ class LocalEngine:
     """A ChatEngine (`inference.protocol`) and ExtensibleEngine (`inference.extensions`) over a worker process.
 
     A thread of its own leads one request after the other through the worker, so a caller that stops reading holds
-    nobody up. `idle_seconds` 0 keeps the model in memory for good.
+    nobody up. `idle_seconds` 0 keeps the model in memory for good. While it computes, `cache` tells bulk work to step
+    aside (`core.answering`).
     """
 
     def __init__(
@@ -57,7 +61,9 @@ class LocalEngine:
         describe: Callable[[Mapping[str, Any]], ModelInfo],
         queue_size: int = 16,
         idle_seconds: float = 0.0,
+        cache: Path | None = None,
     ) -> None:
+        self._cache = cache
         self._supervisor = supervisor
         self._describe = describe
         self._turns: TurnQueue[_Job] = TurnQueue(queue_size)
@@ -201,7 +207,8 @@ class LocalEngine:
                 continue
             ticket.item.began = time.perf_counter()
             try:
-                self._lead(ticket.item)
+                with answering(self._cache) if self._cache else nullcontext():
+                    self._lead(ticket.item)
             except FourfoldError as error:
                 ticket.item.outcome.put(error)
             finally:

@@ -52,7 +52,7 @@ def open_engine(
     def describe(facts: Mapping[str, Any]) -> ModelInfo:
         return describe_model(header, digest, facts, model_languages(header, path, settings))
 
-    return LocalEngine(Supervisor(start), describe, settings.queue_size, idle_seconds)
+    return LocalEngine(Supervisor(start), describe, settings.queue_size, idle_seconds, settings.paths.cache)
 
 
 def model_path(settings: Settings) -> Path:

@@ -3,7 +3,11 @@
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
+import numpy as np
+
+from core.answering import wait_for_answers
 from core.types import Chunk
 from ingest.events import Embedded
 from retrieval.library import Library
@@ -14,6 +18,10 @@ from retrieval.store import CollectionStore
 _WINDOW = 2_048
 # Chunks between two commits: a crash loses the vectors of at most so many, never a text.
 _COMMIT = 256
+# Texts between two looks at whether a model is answering, and how long to wait for it before the next: an ingest
+# must end even beside a chat that never does.
+_STEP = 32
+_LONGEST_WAIT = 10.0
 
 
 def embed_pending(store: CollectionStore, library: Library, stop: threading.Event) -> Iterator[Embedded]:
@@ -29,7 +37,7 @@ def embed_pending(store: CollectionStore, library: Library, stop: threading.Even
         for batch in _asked_for_first(store, library, window):
             if stop.is_set():
                 return
-            _embed(store, embedder, batch)
+            _embed(store, embedder, batch, library.settings.paths.cache)
             done += len(batch)
             rate = done / (time.perf_counter() - started)
             yield Embedded(done, max(total, done), max(total - done, 0) / rate)
@@ -68,9 +76,13 @@ def _by_length(window: Sequence[Chunk]) -> Iterator[list[Chunk]]:
         yield ordered[start : start + _COMMIT]
 
 
-def _embed(store: CollectionStore, embedder: Embedder, batch: Sequence[Chunk]) -> None:
-    """Texts that occur twice (licences, notices) are encoded once."""
+def _embed(store: CollectionStore, embedder: Embedder, batch: Sequence[Chunk], cache: Path) -> None:
+    """Texts that occur twice (licences, notices) are encoded once. While a model answers, it waits."""
     texts = list(dict.fromkeys(chunk.embedded_text for chunk in batch))
     row = {text: place for place, text in enumerate(texts)}
-    vectors = embedder.embed_documents(texts)
+    parts = []
+    for start in range(0, len(texts), _STEP):
+        wait_for_answers(cache, _LONGEST_WAIT)
+        parts.append(embedder.embed_documents(texts[start : start + _STEP]))
+    vectors = np.concatenate(parts)
     store.put_vectors([chunk.id for chunk in batch], vectors[[row[chunk.embedded_text] for chunk in batch]])
