@@ -11,19 +11,35 @@ from pathlib import Path
 
 from core.errors import FourfoldError
 from core.language import Bilingual
-from ingest.events import Embedded, FileDone, FileFailed, Finished, IngestEvent
+from ingest.events import Embedded, FileDone, FileFailed, FileRemoved, FileRenamed, Finished, IngestEvent
 from ingest.pipeline import IngestOptions, IngestPipeline
+from ingest.samples import make_way
 from retrieval.library import Library
 
 LONGEST_NAME = 120
 # Reading and embedding take about this share of the time of a run each; the bar moves through both.
 READING_SHARE = 0.3
+MOST_LINES = 200
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
+class FileLine:
+    """What became of one file of a run: `status` is ok, partial, failed, removed or renamed."""
+
+    name: str
+    status: str
+    passages: int = 0
+    seconds: float = 0.0
+    remarks: tuple[Bilingual, ...] = ()
+
+
+@dataclass(frozen=True)
 class Progress:
-    """How far a job is. `share` is 0..1 of the whole; `seconds_left` is None where nothing is known yet."""
+    """How far a job is. `share` is 0..1 of the whole; `seconds_left` is None where nothing is known yet.
+
+    `files` are the last ones that were done, the newest first.
+    """
 
     share: float = 0.0
     done: int = 0
@@ -33,6 +49,7 @@ class Progress:
     seconds_left: float | None = None
     finished: Finished | None = None
     problem: Bilingual | None = None
+    files: tuple[FileLine, ...] = ()
 
 
 class IngestJob:
@@ -64,6 +81,7 @@ class IngestJob:
     def work(self, pipeline: IngestPipeline, paths: Sequence[Path], collection: str, options: IngestOptions) -> None:
         """Consume the run. Called in the thread of this job."""
         try:
+            make_way(pipeline.library, collection, paths)
             for event in pipeline.run(paths, collection, options, self._stop):
                 self.progress = advance(self.progress, event)
         except FourfoldError as error:
@@ -150,7 +168,10 @@ def advance(progress: Progress, event: IngestEvent) -> Progress:
         case FileDone() | FileFailed():
             share = READING_SHARE * event.done / max(1, event.total)
             name = Path(event.uri).name
-            return replace(progress, share=share, done=event.done, total=event.total, current=name)
+            known = (_line(event), *progress.files)[:MOST_LINES]
+            return replace(progress, share=share, done=event.done, total=event.total, current=name, files=known)
+        case FileRemoved() | FileRenamed():
+            return replace(progress, files=(_line(event), *progress.files)[:MOST_LINES])
         case Embedded():
             share = READING_SHARE + (1 - READING_SHARE) * event.done / max(1, event.total)
             return replace(
@@ -165,6 +186,18 @@ def advance(progress: Progress, event: IngestEvent) -> Progress:
             return replace(progress, share=1.0, finished=event)
         case _:
             return progress
+
+
+def _line(event: FileDone | FileFailed | FileRemoved | FileRenamed) -> FileLine:
+    match event:
+        case FileDone():
+            return FileLine(Path(event.uri).name, event.status, event.chunks, event.seconds, event.warnings)
+        case FileFailed():
+            return FileLine(Path(event.uri).name, "failed", remarks=(event.reason,))
+        case FileRemoved():
+            return FileLine(Path(event.uri).name, "removed")
+        case FileRenamed():
+            return FileLine(f"{Path(event.before).name} → {Path(event.after).name}", "renamed")
 
 
 def _disk_problem(error: Exception) -> Bilingual:

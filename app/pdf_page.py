@@ -11,12 +11,12 @@ SECONDS = 20.0
 SCALE = 1.6
 # Words at both ends of a passage: enough to find it, few enough to survive a hyphen in between.
 WORDS = 6
-MARK = (240, 190, 60, 90)
+MARKS = ((240, 190, 60, 90), (90, 150, 240, 80))
 
 
-def page_picture(path: Path, page: int, passage: str) -> bytes | None:
-    """PNG of page `page` (from 1) with `passage` marked where it is found; None where no picture can be made."""
-    command = [sys.executable, "-m", "app.pdf_page", str(path), str(page), passage]
+def page_picture(path: Path, page: int, *passages: str) -> bytes | None:
+    """PNG of page `page` (from 1) with `passages` marked where they are found; None where no picture can be made."""
+    command = [sys.executable, "-m", "app.pdf_page", str(path), str(page), *passages]
     try:
         done = subprocess.run(command, capture_output=True, timeout=SECONDS, check=False)
     except (subprocess.TimeoutExpired, OSError):
@@ -24,8 +24,8 @@ def page_picture(path: Path, page: int, passage: str) -> bytes | None:
     return done.stdout if done.returncode == 0 and done.stdout.startswith(b"\x89PNG") else None
 
 
-def draw(path: Path, page: int, passage: str) -> bytes:
-    """The same, in this process."""
+def draw(path: Path, page: int, *passages: str) -> bytes:
+    """The same, in this process. Neighbours have different colours."""
     import pypdfium2
     from PIL import Image, ImageDraw
 
@@ -35,8 +35,11 @@ def draw(path: Path, page: int, passage: str) -> bytes:
     layer = Image.new("RGBA", picture.size)
     pen = ImageDraw.Draw(layer)
     height = leaf.get_height()
-    for left, bottom, right, top in _rectangles(leaf.get_textpage(), passage):
-        pen.rectangle([left * SCALE, (height - top) * SCALE, right * SCALE, (height - bottom) * SCALE], fill=MARK)
+    text_page = leaf.get_textpage()
+    for place, passage in enumerate(passages):
+        for left, bottom, right, top in _rectangles(text_page, passage):
+            box = [left * SCALE, (height - top) * SCALE, right * SCALE, (height - bottom) * SCALE]
+            pen.rectangle(box, fill=MARKS[place % len(MARKS)])
     out = io.BytesIO()
     Image.alpha_composite(picture, layer).convert("RGB").save(out, "PNG")
     return out.getvalue()
@@ -70,4 +73,4 @@ def _loose(words: list[str]) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.buffer.write(draw(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]))
+    sys.stdout.buffer.write(draw(Path(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:]))

@@ -18,6 +18,7 @@ from core.errors import FourfoldError
 from core.types import DEFAULT_COLLECTION
 from ingest.events import Embedded, FileDone, FileFailed, FileRemoved, FileRenamed, Finished, IngestEvent, Planned
 from ingest.pipeline import IngestOptions, IngestPipeline
+from ingest.samples import make_way
 from ingest.sync import watch
 from retrieval.embedder import open_embedder
 from retrieval.library import Library
@@ -29,11 +30,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(stderr=True)
     try:
         settings = load_settings()
+        if options.profile:
+            settings = settings.model_copy(update={"encoder_profile": options.profile})
         library = Library(settings, open_embedder(settings))
         if options.list:
             return _list(library, options.collection, options.json)
         if not options.paths:
             _parser().error("give at least one file or folder (or --list)")
+        if options.remove:
+            return _remove(library, options)
         return _ingest(library, settings, options, console)
     except FourfoldError as error:
         language = "zh" if options.chinese else "en"
@@ -53,6 +58,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--dry-run", action="store_true", help="show the plan and change nothing")
     parser.add_argument("--watch", action="store_true", help="stay and follow the folders (implies --sync)")
     parser.add_argument("--retry", action="store_true", help="try files again that failed before")
+    parser.add_argument("--again", action="store_true", help="read every file anew, unchanged ones too")
+    parser.add_argument("--remove", action="store_true", help="take the named documents out; the files stay")
+    parser.add_argument("--tag", action="append", default=[], help="for every document read; may be repeated")
+    parser.add_argument("--profile", choices=("accurate", "instant"), help="encoder of a new collection")
     parser.add_argument("--no-vectors", action="store_true", help="searchable by keyword only, for now")
     parser.add_argument("--password", action="append", default=[], help="for encrypted files; may be repeated")
     parser.add_argument("--chinese", action="store_true", help="messages in Chinese")
@@ -64,12 +73,15 @@ def _ingest(library: Library, settings: Settings, options: argparse.Namespace, c
     chosen = IngestOptions(
         sync=options.sync or options.watch,
         retry=options.retry,
+        again=options.again,
+        tags=tuple(options.tag),
         embed=not options.no_vectors,
         passwords=tuple(options.password),
     )
     if options.dry_run:
         print(pipeline.plan(options.paths, options.collection, chosen).line)
         return 0
+    make_way(library, options.collection, options.paths)
     stop = _stop_on_interrupt(console)
     screen = _Screen(console, "zh" if options.chinese else "en")
     summary = screen.follow(pipeline.run(options.paths, options.collection, chosen, stop))
@@ -149,6 +161,19 @@ def _as_json(summary: Finished) -> dict[str, Any]:
     fields = asdict(summary)
     fields["failed"] = [{"uri": uri, "en": reason.en, "zh": reason.zh} for uri, reason in summary.failed]
     return fields
+
+
+def _remove(library: Library, options: argparse.Namespace) -> int:
+    """Documents by their files, or all under a folder; 1 where there was none."""
+    wanted = [path.expanduser().absolute() for path in options.paths]
+    with library.writer(options.collection, wait_seconds=5.0) as store:
+        found = [
+            record for record in store.documents() if any(Path(record.uri).is_relative_to(path) for path in wanted)
+        ]
+        for record in found:
+            store.remove_document(record.id)
+    print(json.dumps({"removed": [record.uri for record in found]}) if options.json else f"-{len(found)}")
+    return 0 if found else 1
 
 
 def _list(library: Library, collection: str, as_json: bool) -> int:

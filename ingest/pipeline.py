@@ -34,30 +34,36 @@ class IngestOptions:
     """How a run goes.
 
     `passwords` are tried on encrypted files in turn; `embed` False leaves vectors to a later run; `tags` are given to
-    every document read (empty: a known document keeps its own).
+    every document read (empty: a known document keeps its own); `again` reads unchanged files too.
     """
 
     sync: bool = False
     retry: bool = False
+    again: bool = False
     embed: bool = True
     passwords: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
     parsers: int = 0
 
+    @property
+    def choices(self) -> dict[str, bool]:
+        """What the plan depends on."""
+        return {"sync": self.sync, "retry": self.retry or self.again, "again": self.again}
+
 
 class IngestPipeline:
     """The way from paths to a searchable collection."""
 
     def __init__(self, library: Library, settings: Settings) -> None:
-        self._library = library
+        self.library = library
         self._splitter = Splitter(library.embedder, settings.chunk_tokens, settings.chunk_overlap)
 
     def plan(self, paths: Sequence[Path], collection: str, options: IngestOptions | None = None) -> Planned:
         """What `run` would do. Raises SettingError where a path does not exist."""
         chosen = options or IngestOptions()
-        with self._library.writer(collection) as store:
-            return _planned(make_plan(store, paths, sync=chosen.sync, retry=chosen.retry))
+        with self.library.writer(collection) as store:
+            return _planned(make_plan(store, paths, **chosen.choices))
 
     def run(
         self,
@@ -72,11 +78,11 @@ class IngestPipeline:
         CollectionError where the disk is full: what was committed before stays.
         """
         chosen = options or IngestOptions()
-        with self._library.writer(collection) as store:
-            embedder = self._library.embedder_of(store)
+        with self.library.writer(collection) as store:
+            embedder = self.library.embedder_of(store)
             store.bind(embedder.name, embedder.dimension, self._splitter.settings)
             try:
-                yield from _Run(store, self._splitter, self._library, chosen, stop or threading.Event()).events(paths)
+                yield from _Run(store, self._splitter, self.library, chosen, stop or threading.Event()).events(paths)
             except sqlite3.OperationalError as error:
                 raise CollectionError(_describe_disk(collection, error)) from error
 
@@ -104,7 +110,7 @@ class _Run:
 
     def events(self, paths: Sequence[Path]) -> Iterator[IngestEvent]:
         """Plan, apply, embed, sum up."""
-        plan = make_plan(self._store, paths, sync=self._options.sync, retry=self._options.retry)
+        plan = make_plan(self._store, paths, **self._options.choices)
         self._failed.extend(plan.known_failures)
         yield _planned(plan)
         yield from self._tidy(plan)

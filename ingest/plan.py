@@ -50,8 +50,12 @@ class Plan:
     known_failures: tuple[tuple[str, Bilingual], ...]
 
 
-def make_plan(store: CollectionStore, paths: Sequence[Path], *, sync: bool = False, retry: bool = False) -> Plan:
+def make_plan(
+    store: CollectionStore, paths: Sequence[Path], *, sync: bool = False, retry: bool = False, again: bool = False
+) -> Plan:
     """Compare. Documents whose files are gone are `removed` only with `sync`; `retry` takes known failures again.
+
+    `again` takes every file, unchanged ones too.
 
     Raises SettingError where a path does not exist (with `sync`, a folder that vanished whole is such a mistake too).
     """
@@ -60,7 +64,7 @@ def make_plan(store: CollectionStore, paths: Sequence[Path], *, sync: bool = Fal
     gone = [record for uri, record in records.items() if uri not in files and not Path(uri).exists()]
     comparison = _Comparison(store, records, gone, retry)
     for file in files.values():
-        comparison.place(file)
+        comparison.take(file) if again else comparison.place(file)
     moved = {record.id for record, _ in comparison.renamed}
     removed = [record for record in gone if record.id not in moved and sync and _is_under(record.uri, paths)]
     return Plan(
@@ -86,6 +90,10 @@ class _Comparison:
         self._gone = {record.content_hash: record for record in gone}
         self._failures = {} if retry else {failure.uri: failure for failure in store.failures()}
         self._tables = _tables_by_document(store)
+
+    def take(self, file: FoundFile) -> None:
+        """Read the file whatever is known of it."""
+        self.jobs.append(Job(file, hash_file(file.path), file.uri not in self._records))
 
     def place(self, file: FoundFile) -> None:
         """Decide what happens with one file."""

@@ -10,17 +10,18 @@ import streamlit as st
 from app import session
 from app.ingest_jobs import IngestJob, Progress
 from app.library import Summary, summaries
-from app.views import retrieval
+from app.views import document_preview, retrieval
 from app.widgets.answer_text import plain_label
 from app.wording import Wording
 from core.errors import FourfoldError
 from core.types import DEFAULT_COLLECTION
 from ingest.pipeline import IngestOptions
+from retrieval.embedder import open_embedder
 from retrieval.library import Library
 from retrieval.records import DocumentRecord, FailureRecord
 
 POLL_SECONDS = 0.5
-PREVIEW_CHARACTERS = 1200
+PROFILES = ("accurate", "instant")
 
 
 def draw() -> None:
@@ -63,17 +64,29 @@ def _collection(library: Library, words: Wording) -> str:
         )
         session.choose_collection(name)
         with st.popover(words("documents.new"), icon=":material/add:"):
-            wanted = st.text_input(words("documents.new_name"), max_chars=80, key="new_collection").strip()
-            if st.button(words("documents.create"), disabled=not wanted):
-                library.create(wanted)
-                session.choose_collection(wanted)
-                st.rerun()
+            _new_collection(library, words)
         if name in found:
             with st.popover(":material/delete:", help=words("documents.delete_collection")):
                 st.write(words("documents.delete_sure", count=found[name].documents))
                 if st.button(words("documents.delete_collection"), type="primary", key="delete_collection"):
                     _guarded(lambda: library.delete(name), words)
     return name
+
+
+def _new_collection(library: Library, words: Wording) -> None:
+    wanted = st.text_input(words("documents.new_name"), max_chars=80, key="new_collection").strip()
+    profile = st.radio(
+        words("documents.profile"),
+        PROFILES,
+        index=PROFILES.index(library.settings.encoder_profile),
+        format_func=lambda name: words(f"documents.profile_{name}"),
+        captions=[words(f"documents.profile_{name}_caption") for name in PROFILES],
+        key="new_profile",
+    )
+    if st.button(words("documents.create"), disabled=not wanted):
+        library.create(wanted, open_embedder(library.settings.model_copy(update={"encoder_profile": profile})))
+        session.choose_collection(wanted)
+        st.rerun()
 
 
 def collection_label(name: str, summary: Summary | None, words: Wording) -> str:
@@ -123,6 +136,23 @@ def _watch(name: str) -> None:
     state = job.progress
     st.progress(state.share, text=_progress_label(state, words))
     st.button(words("documents.cancel"), on_click=job.cancel, disabled=job.is_cancelled, key="cancel_ingest")
+    _files(state, words)
+
+
+def _files(state: Progress, words: Wording) -> None:
+    """What became of each file so far, the newest first."""
+    if not state.files:
+        return
+    rows = [
+        {
+            words("documents.column_document"): line.name,
+            words("documents.column_state"): words.or_key("status", line.status),
+            words("documents.column_passages"): line.passages or None,
+            words("documents.column_remarks"): " ".join(remark.in_(words.language) for remark in line.remarks),
+        }
+        for line in state.files
+    ]
+    st.dataframe(rows, hide_index=True, height=min(38 * len(rows) + 40, 260), key="files_of_run")
 
 
 def _progress_label(state: Progress, words: Wording) -> str:
@@ -198,13 +228,8 @@ def _card(library: Library, name: str, record: DocumentRecord, words: Wording) -
         st.markdown(f"**{plain_label(record.title or record.uri, 120)}**")
         st.caption(plain_label(record.uri, 300))
         _facts(record, words)
-        with closing(library.reader(name)) as store:
-            chunks = store.chunks_of_document(record.id)
-        with st.expander(words("documents.preview", count=len(chunks))):
-            for chunk in chunks[:20]:
-                place = words("sources.page", page=chunk.page) if chunk.page else f"{chunk.position + 1}"
-                st.caption(place)
-                st.text(chunk.text[:PREVIEW_CHARACTERS])
+        with st.expander(words("documents.preview", count=record.chunks)):
+            document_preview.draw(library, name, record, words)
         _edit(library, name, record, words)
 
 
@@ -218,7 +243,12 @@ def _facts(record: DocumentRecord, words: Wording) -> None:
         for label, value in facts:
             with st.container(width="content", gap=None):
                 st.caption(label)
-                st.text(f"{value:,.1f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value))
+                st.text(f"{value:,.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value))
+    for key in ("garbled_pages", "ocr_pages"):
+        if record.card.get(key):
+            st.caption(f"{words(f'card.{key}')}: {', '.join(str(page) for page in record.card[key])}")
+    for warning in record.card.get("warnings", ()):
+        st.caption(":material/warning: " + plain_label(warning["zh" if words.language == "zh" else "en"], 300))
 
 
 def _edit(library: Library, name: str, record: DocumentRecord, words: Wording) -> None:
@@ -228,7 +258,7 @@ def _edit(library: Library, name: str, record: DocumentRecord, words: Wording) -
         _guarded(lambda: _write(library, name, lambda store: store.set_tags(record.id, wanted)), words)
     with st.container(horizontal=True):
         if st.button(words("documents.reingest"), icon=":material/refresh:", key=f"reingest_{record.id}"):
-            session.container().ingest.start(name, [Path(record.uri)], IngestOptions(retry=True))
+            session.container().ingest.start(name, [Path(record.uri)], IngestOptions(again=True))
             st.rerun()
         if st.button(words("documents.delete"), icon=":material/delete:", key=f"delete_{record.id}"):
             _guarded(lambda: _write(library, name, lambda store: store.remove_document(record.id)), words)

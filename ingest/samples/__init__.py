@@ -1,7 +1,12 @@
-"""The sample collection: documents of a fictional bookshop, in both languages, so that the first question works."""
+"""The sample documents of a fictional bookshop, in both languages, so that the first question works.
+
+They lie in the default collection until a user puts documents of their own there; then they move to one of their own.
+"""
 
 import functools
 import json
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,11 +14,14 @@ from core.config import Settings
 from core.types import DEFAULT_COLLECTION, Mode
 from ingest.pipeline import IngestOptions, IngestPipeline
 from retrieval.library import Library
+from retrieval.schema import FILE_NAME
 
 SAMPLE_TAG = "sample"
+SAMPLE_COLLECTION = "samples"
 _FOLDER = Path(__file__).parent
 _VERSION = "1"
 _MARK = "samples"
+_MOVED = "moved"
 
 
 @dataclass(frozen=True)
@@ -48,7 +56,7 @@ def ensure_sample_collection(library: Library, settings: Settings, *, embed: boo
         with library.reader(DEFAULT_COLLECTION) as store:
             state = store.meta(_MARK)
             is_empty = not store.counts()["documents"]
-        if state == _VERSION or (state is None and not is_empty):
+        if state in (_VERSION, _MOVED) or (state is None and not is_empty):
             return DEFAULT_COLLECTION
     with library.writer(DEFAULT_COLLECTION, wait_seconds=30.0) as store:
         store.set_meta(_MARK, "begun")
@@ -58,3 +66,32 @@ def ensure_sample_collection(library: Library, settings: Settings, *, embed: boo
     with library.writer(DEFAULT_COLLECTION, wait_seconds=30.0) as store:
         store.set_meta(_MARK, _VERSION)
     return DEFAULT_COLLECTION
+
+
+def sample_collection(settings: Settings) -> str:
+    """Where the samples are now."""
+    moved = (settings.paths.collection(SAMPLE_COLLECTION) / FILE_NAME).is_file()
+    return SAMPLE_COLLECTION if moved else DEFAULT_COLLECTION
+
+
+def make_way(library: Library, collection: str, paths: Sequence[Path]) -> bool:
+    """Move the samples out of the default collection before documents of the user come in; whether there were any.
+
+    Their own collection is searchable by words at once; its vectors follow at the next start.
+    """
+    if collection != DEFAULT_COLLECTION or all(path.is_relative_to(sample_folder()) for path in paths):
+        return False
+    if not library.exists(DEFAULT_COLLECTION):
+        return False
+    with closing(library.reader(DEFAULT_COLLECTION)) as store:
+        samples = [record.id for record in store.documents() if Path(record.uri).is_relative_to(sample_folder())]
+        if store.meta(_MARK) is None or not samples:
+            return False
+    options = IngestOptions(embed=False, tags=(SAMPLE_TAG,))
+    for _ in IngestPipeline(library, library.settings).run([sample_folder()], SAMPLE_COLLECTION, options):
+        pass
+    with library.writer(DEFAULT_COLLECTION, wait_seconds=30.0) as store:
+        for document_id in samples:
+            store.remove_document(document_id)
+        store.set_meta(_MARK, _MOVED)
+    return True

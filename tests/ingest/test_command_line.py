@@ -7,13 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from core.config import Settings
+from core.config import Settings, load_settings
 from core.types import CONCRETE_MODES, DEFAULT_COLLECTION, Scope
 from ingest.__main__ import main
 from ingest.events import FileDone, Finished
 from ingest.pipeline import IngestOptions, IngestPipeline
-from ingest.samples import ensure_sample_collection, sample_folder, suggested_questions
+from ingest.samples import (
+    SAMPLE_COLLECTION,
+    ensure_sample_collection,
+    make_way,
+    sample_collection,
+    sample_folder,
+    suggested_questions,
+)
 from ingest.sync import snapshot, watch
+from retrieval.embedder import open_embedder
 from retrieval.fakes import HashEmbedder
 from retrieval.library import Library
 
@@ -131,3 +139,46 @@ def test_a_run_without_vectors_says_so(folder: Path, tmp_path: Path):
     assert isinstance(last, Finished)
     assert last.vectors == 0
     assert sum(isinstance(event, FileDone) for event in events) == 1
+
+
+def test_the_samples_make_way_for_documents_of_the_user(tmp_path: Path):
+    library = Library(Settings(home=tmp_path / "home"), HashEmbedder())
+    ensure_sample_collection(library, library.settings, embed=False)
+    mine = tmp_path / "mine.txt"
+    mine.write_text("My own words.", encoding="utf-8")
+    assert sample_collection(library.settings) == DEFAULT_COLLECTION
+    assert not make_way(library, "another", [mine])
+    assert not make_way(library, DEFAULT_COLLECTION, [sample_folder()])
+    assert make_way(library, DEFAULT_COLLECTION, [mine])
+    list(IngestPipeline(library, library.settings).run([mine], options=IngestOptions(embed=False)))
+    assert sample_collection(library.settings) == SAMPLE_COLLECTION
+    with closing(library.reader(DEFAULT_COLLECTION)) as store:
+        assert [Path(record.uri).name for record in store.documents()] == ["mine.txt"]
+    found = library.searcher().retrieve("How many days of paid annual leave does everyone have?", Scope("samples"), 5)
+    assert any("25 days" in scored.chunk.text for scored in found.chunks)
+    # Neither a second call nor the next start brings them back.
+    assert not make_way(library, DEFAULT_COLLECTION, [mine])
+    ensure_sample_collection(library, library.settings)
+    with closing(library.reader(DEFAULT_COLLECTION)) as store:
+        assert store.counts()["documents"] == 1
+
+
+def test_documents_are_tagged_read_again_and_taken_out(folder: Path, capsys: pytest.CaptureFixture[str]):
+    run(capsys, folder / "a.txt", "--no-vectors", "--tag", "harbour", "--tag", "old")
+    assert run(capsys, folder / "a.txt", "--dry-run") == (0, "+0 ~0 -0 =1")
+    assert run(capsys, folder / "a.txt", "--dry-run", "--again") == (0, "+0 ~1 -0 =0")
+    library = Library(load_settings(), open_embedder(load_settings()))
+    with closing(library.reader(DEFAULT_COLLECTION)) as store:
+        assert store.documents()[0].tags == ("harbour", "old")
+    assert json.loads(run(capsys, folder, "--remove", "--json")[1])["removed"] == [(folder / "a.txt").as_posix()]
+    assert run(capsys, folder, "--remove") == (1, "-0")
+    assert (folder / "a.txt").is_file()
+
+
+def test_a_collection_is_made_with_the_profile_asked_for(folder: Path, capsys: pytest.CaptureFixture[str]):
+    run(capsys, folder / "a.txt", "--no-vectors", "--collection", "quick", "--profile", "instant")
+    run(capsys, folder / "a.txt", "--no-vectors", "--collection", "quick")
+    library = Library(load_settings(), open_embedder(load_settings()))
+    with closing(library.reader("quick")) as store:
+        assert store.meta("embedder") == "all-MiniLM-L6-v2@53aa5117+instant1"
+        assert store.meta("dimension") == "256"
