@@ -42,8 +42,8 @@ EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d
 EMBEDDED_NAME = "all-MiniLM-L6-v2"
 # The library's own default.
 _BATCH = 32
-# So many texts at once are worth some seconds of finding out how to encode them fastest.
-_WORTH_MEASURING = 128
+# Who has encoded so many texts will encode more: some seconds of finding out how to do it fastest pay.
+_WORTH_MEASURING = 256
 
 
 class SentenceEncoder:
@@ -72,6 +72,7 @@ class SentenceEncoder:
         self._model: WholeModel | None = None
         self._bulk: Runtime | None = None
         self._bulk_is_chosen = False
+        self._encoded = 0
         self._lock = threading.RLock()
         self.name = name
         self.languages = languages
@@ -147,8 +148,9 @@ class SentenceEncoder:
         return choose(self.arrays(), self.token_ids(probe_texts()), self._memory)
 
     def _runtime(self, count: int) -> Runtime:
+        self._encoded += count
         if not self._bulk_is_chosen:
-            self._bulk_is_chosen = count >= _WORTH_MEASURING or recall(self._memory) is not None
+            self._bulk_is_chosen = self._encoded >= _WORTH_MEASURING or recall(self._memory) is not None
             if self._bulk_is_chosen:
                 self._bulk = self._open(self.choose_runtime().name)
         self._bulk = self._bulk or self._open(USUAL)
