@@ -33,7 +33,9 @@ from orchestrator.turn import Turn
 from orchestrator.words import squeezed
 from retrieval.protocol import Searcher
 
-PASSAGES_OF_SMALL = 3
+# A small model reads one passage where it stands this far above the next (scores are between 0 and 1), else two.
+CLEAR_LEAD = 0.3
+PASSAGES_OF_SMALL = 2
 # Tokens that a document may have to be shown whole: half of the room, or, to a small model, about a passage.
 WHOLE_SHARE = 0.5
 WHOLE_OF_SMALL = 320
@@ -72,12 +74,13 @@ class RagMode:
         if found is None or found.evidence.level == "none":
             yield from self._refuse_before_the_model(turn)
             return
-        sources = numbered_sources(found.chunks, turn.question.options.top_k or self._most_passages())
-        if turn.question.options.extractive or not writes(self._engine, turn.language):
+        chosen = turn.question.options.extractive
+        if chosen or not writes(self._engine, turn.language):
+            sources = numbered_sources(found.chunks, turn.question.options.top_k or self._settings.top_k)
             yield _sources_found(sources, found)
-            chosen = turn.question.options.extractive
             yield from self._extract(turn, sources, texts.EXTRACTIVE_CHOSEN if chosen else texts.EXTRACTIVE_LANGUAGE)
             return
+        sources = numbered_sources(found.chunks, turn.question.options.top_k or self._most_passages(found))
         shown = with_whole_document(sources, lambda chunk: self._whole(turn, chunk))
         sources, context = self._context(turn, self._kept.arranged(turn.question.conversation_id, shown))
         self._kept.remember(turn.question.conversation_id, sources)
@@ -92,9 +95,13 @@ class RagMode:
         found = self._searcher.retrieve(turn.query, turn.question.scope, CONSIDERED)
         return replace(turn, retrieval=found, retrieve_seconds=time.monotonic() - started)
 
-    def _most_passages(self) -> int:
-        """As many as the settings say; a small model loses itself in more than three."""
-        return min(self._settings.top_k, PASSAGES_OF_SMALL) if is_small(self._engine) else self._settings.top_k
+    def _most_passages(self, found: Retrieval) -> int:
+        """As many as the settings say; a small model is led astray by every passage more than it needs."""
+        if not is_small(self._engine):
+            return self._settings.top_k
+        scores = [item.score for item in found.chunks[:2]]
+        is_clear = len(scores) == 2 and scores[0] - scores[1] > CLEAR_LEAD
+        return 1 if is_clear else min(self._settings.top_k, PASSAGES_OF_SMALL)
 
     def _whole(self, turn: Turn, chunk: Chunk) -> str:
         """The text of the chunk's document, where it is short enough to be shown as a whole; else nothing."""

@@ -26,10 +26,13 @@ class Passages:
         self.texts = texts
         self.level = level
         self.queries: list[str] = []
+        self.scores: Sequence[float] = ()
 
     def retrieve(self, query: str, scope: Scope, top_k: int) -> Retrieval:
         self.queries.append(query)
         chunks = tuple(scored(number, text) for number, text in enumerate(self.texts))
+        if self.scores:
+            chunks = tuple(replace(one, score=score) for one, score in zip(chunks, self.scores, strict=True))
         return Retrieval(query, chunks[:top_k], Evidence(self.level, 0.9), len(self.texts))
 
 

@@ -3,6 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from core.config import Settings
 from core.types import Chunk, Document, Page, ScoredChunk
 from inference.fakes import FAKE_INFO, FakeEngine
@@ -13,7 +15,7 @@ from orchestrator.prompts import texts
 from orchestrator.prompts.texts import fill
 from retrieval.fakes import HashEmbedder
 from retrieval.library import Library
-from tests.orchestrator.parts import BRIDGE, RIVER, TOWER, ask, end, only, scored
+from tests.orchestrator.parts import BRIDGE, RIVER, TOWER, ask, assistant, end, only, scored
 
 WHOLE = "The tower opened in 1889. It stands in Paris. Gustave Eiffel built it. The lift is slow."
 
@@ -88,3 +90,24 @@ def test_the_wired_assistant_reads_whole_documents_from_the_library(tmp_path: Pa
         used = [one for one in only(events, SourcesFound).sources if one.used]
         assert (used[0].reason == texts.USED_WHOLE) is whole, [one.reason for one in used]
         assert (text in only(events, ContextAssembled).prompt) is whole
+
+
+@pytest.mark.parametrize(
+    ("scores", "parameters", "used"),
+    [
+        ((1.0, 0.4, 0.3), 135_000_000, 1),
+        ((1.0, 0.9, 0.8), 135_000_000, 2),
+        ((1.0,), 135_000_000, 1),
+        ((1.0, 0.4, 0.3), 7_000_000_000, 3),
+        ((1.0, 0.4, 0.3), 0, 3),
+    ],
+)
+def test_a_small_model_reads_one_passage_where_it_leads_clearly(
+    tmp_path: Path, scores: tuple[float, ...], parameters: int, used: int
+):
+    who, engine, searcher = assistant(tmp_path, [TOWER, BRIDGE, RIVER][: len(scores)], "The tower opened in 1889 [1].")
+    engine.info = replace(FAKE_INFO, n_parameters=parameters)
+    searcher.scores = scores
+    found = only(ask(who, "When did the tower open?"), SourcesFound).sources
+    assert sum(one.used for one in found) == used
+    assert len(found) == len(scores)
