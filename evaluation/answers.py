@@ -95,6 +95,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--extractive", action="store_true", help="answer in sentences of the passages, without a model"
     )
     parser.add_argument("--adapter", default="", help="`none`: the bare model; empty: the grounded one if it is there")
+    parser.add_argument("--reporting", action="store_true", help="only the articles the bundled adapter never saw")
     parser.add_argument("--details", type=Path, help="write every answer to this JSONL file")
 
 
@@ -109,7 +110,7 @@ def run(options: argparse.Namespace, settings: Settings) -> dict[str, Any]:
     adapter = None if not options.adapter else "" if options.adapter == NO_ADAPTER else options.adapter
     assistant = assistant_over(settings, engine, library.searcher(), grounded=adapter)
     try:
-        questions = read_questions(options.questions, options.limit or None)
+        questions = _chosen(options)
         answers = answer_all(assistant, collection, questions, options.extractive)
     finally:
         engine.close()
@@ -117,6 +118,21 @@ def run(options: argparse.Namespace, settings: Settings) -> dict[str, Any]:
         lines = (json.dumps(asdict(answer), ensure_ascii=False) for answer in answers)
         options.details.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return {"questions_file": options.questions.name, "extractive": options.extractive} | summary(answers)
+
+
+def _chosen(options: argparse.Namespace) -> list[ExamQuestion]:
+    if not options.reporting:
+        return read_questions(options.questions, options.limit or None)
+    from training.grounded import is_held_out
+
+    titles = {passage.id: passage.title or passage.id for passage in read_contexts(options.contexts)}
+    kept = [
+        item
+        for item in read_questions(options.questions)
+        if item.context_ids and is_held_out(titles.get(item.context_ids[0], ""))
+    ]
+    limit = min(options.limit or len(kept), len(kept))
+    return [kept[place * len(kept) // limit] for place in range(limit)]
 
 
 def _history(item: ExamQuestion) -> tuple[Message, ...]:

@@ -23,7 +23,8 @@ from orchestrator.context import Draft, Piece, assemble, draft
 from orchestrator.events import AnswerCompleted
 from orchestrator.grounding import GroundingScorer
 
-N_PASSAGES = 3
+# As many as a small model reads.
+N_PASSAGES = 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,7 +58,7 @@ def run(options: argparse.Namespace, settings: Settings) -> dict[str, Any]:
 
 
 def meters(engine: ChatEngine, item: ExamQuestion, contexts: dict[str, Passage]) -> tuple[float, float]:
-    """Nats per token of the answering sentence with its own context among two others, and with three others."""
+    """Nats per token of the answering sentence with its own context beside another, and with two others."""
     own = contexts[item.context_ids[0]]
     ids = sorted(contexts)
     place = ids.index(own.id)
