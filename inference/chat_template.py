@@ -27,6 +27,7 @@ class ChatTemplate:
 
     def __init__(self, source: str, bos_token: str = "", eos_token: str = "") -> None:
         self.knows_tools = "tools" in source
+        self.thinks = "<think>" in source
         self._special = {"bos_token": bos_token, "eos_token": eos_token}
         # The same switches as in transformers, or white space would differ.
         environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])

@@ -6,6 +6,7 @@ llguidance computes the set of allowed tokens (about 0.05 ms for 50,000 tokens);
 import ctypes
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,9 @@ CLOSING_TOKENS = 64
 # A model that was never taught calls begins one with a log-probability near -5 where a function fits and near -11 where
 # none does (the default model, six questions): enough to tell, but never the most likely token.
 ENCOURAGEMENT = 9.0
+# The first rule of `function_calling.call_grammar` where words are allowed, and a thought as such models write it.
+FREE_START = "start: call | text"
+THOUGHT = r"thought: /<think>([^<]|<[^\/])*<\/think>\s*/" + "\n"
 _OPENS = re.compile(rb"[{<]")
 _CLOSES = re.compile(rb'["}\],]+')
 
@@ -64,6 +68,14 @@ class Constraint:
         return bool(self._matcher.is_stopped())
 
 
+def with_thoughts(request: GenerationRequest) -> GenerationRequest:
+    """The request with room for a thought before an answer that may be a call or words; any other as it is."""
+    if FREE_START not in request.grammar:
+        return request
+    grammar = request.grammar.replace(FREE_START, f"start: thought? ({FREE_START.removeprefix('start: ')})")
+    return replace(request, grammar=f"{grammar}\n{THOUGHT}")
+
+
 class ConstraintFactory:
     """Makes constraints for one vocabulary; the table of tokens is built at the first use."""
 
@@ -72,16 +84,17 @@ class ConstraintFactory:
         self._tokenizer: Any = None
         self._opening = self._closing = np.zeros(0, dtype=np.bool_)
 
-    def make(self, request: GenerationRequest, knows_tools: bool = True) -> Constraint | None:
+    def make(self, request: GenerationRequest, knows_tools: bool = True, thinks: bool = False) -> Constraint | None:
         """The constraint that the request asks for, or None. Raises ModelError where schema or grammar is invalid.
 
-        A model that does not know tools is encouraged to call them.
+        A model that does not know tools is encouraged to call them. One that thinks aloud first may do so wherever
+        words are allowed too.
         """
         if request.json_schema is None and not request.grammar:
             return None
         from llguidance import LLMatcher
 
-        grammar = self._grammar(request)
+        grammar = self._grammar(with_thoughts(request) if thinks else request)
         matcher = LLMatcher(self._vocabulary(), grammar)
         if matcher.is_error():
             raise ModelError(

@@ -20,7 +20,8 @@ ToolChoice = Literal["auto", "required"] | str
 # Without bounds on white space a small model may write line breaks for ever.
 COMPACT_JSON = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 
-_TAGS = re.compile(r"^\s*<tool_call>\s*|\s*</tool_call>\s*$")
+# A thought may stand before a call; it is no part of it.
+_TAGS = re.compile(r"^\s*(?:<think>.*?</think>)?\s*(?:<tool_call>)?\s*|\s*</tool_call>\s*$", re.DOTALL)
 
 INSTRUCTION = """Answer with a function call in JSON when a function fits, else in words. Functions:
 {tools}

@@ -71,7 +71,7 @@ class Generator:
         tokens = self._model.tokenize(text)
         progress.prompt_tokens = len(tokens)
         self._check_length(tokens)
-        constraint = self._constraints.make(request, self._template.knows_tools)
+        constraint = self._constraints.make(request, self._template.knows_tools, self._template.thinks)
         adapter = self._shelf.activate(request.adapter)
         progress.cached_tokens = self.cache.prepare(tokens, adapter)
         self._compute(tokens[progress.cached_tokens :])

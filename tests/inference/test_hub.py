@@ -122,9 +122,8 @@ def test_modelscope_is_listed_and_a_broken_download_continues(tmp_path: Path):
 
 
 def test_a_hub_without_the_model_or_without_an_answer_says_so(tmp_path: Path):
-    with serving() as (url, _):
-        with pytest.raises(ModelNotFoundError, match="no model acme/other"):
-            ModelScopeHub(url).look("acme/other")
+    with serving() as (url, _), pytest.raises(ModelNotFoundError, match="no model acme/other"):
+        ModelScopeHub(url).look("acme/other")
     with pytest.raises(ModelError, match="HF_ENDPOINT"):
         ModelScopeHub(url).look(REPOSITORY)
     with pytest.raises(SettingError, match="https://"):
@@ -139,7 +138,8 @@ from inference.hub import HuggingFaceHub
 hub = HuggingFaceHub()
 found = hub.look(sys.argv[1])
 path = hub.fetch(sys.argv[1], found.files[0], Path(sys.argv[2]))
-print(json.dumps([found.licence, found.languages, [file.path for file in found.files], found.files[0].sha256, str(path)]))
+names = [file.path for file in found.files]
+print(json.dumps([found.licence, found.languages, names, found.files[0].sha256, str(path)]))
 """
 
 
@@ -195,7 +195,8 @@ def test_one_gguf_is_chosen_among_many():
 
 
 def test_an_encoder_comes_without_other_runtimes_weights():
-    repository = files("modules.json", "model.safetensors", "onnx/model.json", "pytorch_model.bin", "1_Pooling/config.json")
+    names = ("modules.json", "model.safetensors", "onnx/model.json", "pytorch_model.bin", "1_Pooling/config.json")
+    repository = files(*names)
     assert [file.path for file in encoder_files(repository)] == [
         "modules.json", "model.safetensors", "1_Pooling/config.json",
     ]  # fmt: skip
@@ -206,7 +207,8 @@ def test_an_encoder_comes_without_other_runtimes_weights():
 def test_a_repository_becomes_an_entry_with_an_estimate():
     class OneHub:
         def look(self, repository: str) -> Repository:
-            return Repository(repository, (RemoteFile("x-Q4_K_M.gguf", 2_500_000_000, SHA),), "apache-2.0", ("en", "zh"))
+            file = RemoteFile("x-Q4_K_M.gguf", 2_500_000_000, SHA)
+            return Repository(repository, (file,), "apache-2.0", ("en", "zh"))
 
         def fetch(self, repository: str, file: RemoteFile, folder: Path) -> Path:
             raise AssertionError("nothing is fetched for a look")
