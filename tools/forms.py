@@ -78,7 +78,7 @@ def _wrong(field: FormField, text: str) -> ToolError:
         "choice": Bilingual(
             "one of " + ", ".join(map(str, field.choices)), "、".join(map(str, field.choices)) + " 之一"
         ),
-    }.get(field.kind, Bilingual("JSON", "JSON"))
+    }.get(field.kind, Bilingual("JSON text", "JSON 文本"))
     return ToolError(
         Bilingual(
             en=f"{field.name}: {text!r} is not {wanted.en}.",
