@@ -57,7 +57,7 @@ def test_what_is_written_becomes_the_value(kind: Any, text: str, value: Any) -> 
         ("number", "many", "a number"),
         ("switch", "perhaps", "yes or no"),
         ("choice", "c", "one of a, b"),
-        ("json", "{", "JSON"),
+        ("json", "{", "JSON text"),
     ],
 )
 def test_what_does_not_fit_is_named(kind: Any, text: str, said: str) -> None:
