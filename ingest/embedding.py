@@ -15,6 +15,7 @@ from retrieval.protocol import Embedder
 from retrieval.store import CollectionStore
 
 # Chunks looked at together, so that neighbours in a batch are of one length and carry no padding; memory stays flat.
+# The first looks are at fewer, so that the newest are not kept waiting for their equals in length.
 _WINDOW = 2_048
 # Chunks between two commits: a crash loses the vectors of at most so many, never a text.
 _COMMIT = 256
@@ -32,8 +33,9 @@ def embed_pending(store: CollectionStore, library: Library, stop: threading.Even
     embedder = library.embedder_of(store)
     counts = store.counts()
     total = counts["chunks"] - counts["vectors"]
-    done, started = 0, time.perf_counter()
-    while not stop.is_set() and (window := store.chunks_without_vectors(_WINDOW)):
+    done, started, size = 0, time.perf_counter(), _COMMIT
+    while not stop.is_set() and (window := store.chunks_without_vectors(size)):
+        is_full, size = size == _WINDOW, min(2 * size, _WINDOW)
         for batch in _asked_for_first(store, library, window):
             if stop.is_set():
                 return
@@ -41,7 +43,7 @@ def embed_pending(store: CollectionStore, library: Library, stop: threading.Even
             done += len(batch)
             rate = done / (time.perf_counter() - started)
             yield Embedded(done, max(total, done), max(total - done, 0) / rate)
-        if done < total:
+        if is_full and done < total:
             library.refresh(store)
 
 

@@ -129,13 +129,13 @@ class CollectionStore:
         return {name: int(self._read().execute(f"SELECT count(*) FROM {name}").fetchone()[0]) for name in tables}  # noqa: S608
 
     def revision(self) -> tuple[int, int, int, int]:
-        """Grows with every change that a search can see: last chunk, last vector, last removal, document edits."""
+        """Grows with every change a search can see: highest chunk, vector and removal ever given, document edits."""
         row = (
             self._read()
             .execute(
-                "SELECT (SELECT coalesce(max(number), 0) FROM chunks),"
-                " (SELECT coalesce(max(sequence), 0) FROM vectors),"
-                " (SELECT coalesce(max(sequence), 0) FROM removed),"
+                "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'chunks'), 0),"
+                " coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'vectors'), 0),"
+                " coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'removed'), 0),"
                 " coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'edits'), 0)"
             )
             .fetchone()
