@@ -45,8 +45,12 @@ class BigramModel:
         return np.asarray([[self.probability(column, row) for column in words] for row in words], dtype=np.float32)
 
     def frequent(self, k: int) -> tuple[str, ...]:
-        """The `k` words that are followed most often."""
-        totals = {word: sum(followers.values()) for word, followers in self.counts.items()}
+        """The `k` words that are seen most often, before another word or after one."""
+        totals = Counter({word: sum(followers.values()) for word, followers in self.counts.items()})
+        followed: Counter[str] = Counter()
+        for followers in self.counts.values():
+            followed.update(followers)
+        totals |= followed  # the larger of the two: a word inside a sentence is counted on both sides
         return tuple(sorted(totals, key=lambda word: (-totals[word], word))[:k])
 
     def generate(self, word: str, n: int, seed: int = 0) -> tuple[str, ...]:

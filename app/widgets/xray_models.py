@@ -146,7 +146,7 @@ def draw_dog(subject: Subject) -> None:
     frequent = own.frequent(6)
     table = own.table(frequent)
     charts.heatmap(table, frequent, frequent, titles, (0.0, max(0.01, float(table.max()))))
-    _next(subject, own, list(own.frequent(200)), 0, "own")
+    _next(subject, own, [word for word in own.frequent(200) if word in own.counts], 0, "own")
 
 
 def _fraction(model: BigramModel, given: str, word: str) -> str:

@@ -196,6 +196,7 @@ def test_the_dog_by_hand():
     dog = bigram.train_bigram([bigram.DOG_TEXT])
     six = {word for first, followers in dog.counts.items() for word in (first, *followers)}
     assert six == {"dog", "run", "eat", "sleep", "play", "bark"}
+    assert set(dog.frequent(6)) == six
     assert dog.table(dog.frequent(5)).sum(axis=1).max() <= 1.0 + 1e-6
 
 
