@@ -16,6 +16,7 @@ from core.config import Settings
 from core.grounded_prompt import NumberedPassage, grounded_messages, grounded_parts
 from inference.protocol import ChatEngine
 from inference.runtime import open_engine
+from interpretability.attribution import passage_spans
 from interpretability.xray import OPERATIONS, Xray
 
 CASES = Path(__file__).parent / "cases" / "planted.jsonl"
@@ -76,7 +77,7 @@ def read_facts() -> list[PlantedFact]:
 
 
 def planted_cases(facts: Sequence[PlantedFact], same_kind: bool = False) -> list[PlantedCase]:
-    """One case per fact. Distractors are facts of other kinds, or with `same_kind` of the same: four dates, four prices.
+    """One case per fact. Distractors are of other kinds, or with `same_kind` of the same: four dates, four prices.
 
     The place of the planted passage goes round, so that no habit of looking first or last can win.
     """
@@ -122,10 +123,8 @@ def run(options: argparse.Namespace, settings: Settings) -> dict[str, object]:
 def _judge(engine: ChatEngine, xray: Xray, case: PlantedCase) -> PlantedResult:
     numbered = [NumberedPassage(n + 1, passage.title, passage.text) for n, passage in enumerate(case.passages)]
     prompt = engine.render(grounded_messages(case.fact.question, numbered, "en"))
-    spans, at = [], 0
-    for part in grounded_parts(case.fact.question, numbered, "en")[:N_PASSAGES]:
-        at = prompt.index(part.text, at)
-        spans.append((at, at + len(part.text)))
+    parts = grounded_parts(case.fact.question, numbered, "en")[:N_PASSAGES]
+    spans = passage_spans(prompt, [part.text for part in parts])
     attribution = xray.attribute(prompt, spans, case.fact.answer)
     attention = xray.passage_attention(prompt, spans, case.fact.answer)
     return PlantedResult(

@@ -10,11 +10,13 @@ from typing import Any
 
 from core.config import Settings, load_settings
 from core.errors import FourfoldError, SettingError
-from core.language import Bilingual
+from core.grounded_prompt import NumberedPassage, grounded_messages, grounded_parts
+from core.language import Bilingual, language_of
 from core.types import Message, SamplingSettings
 from inference.extensions import ExtensibleEngine
 from inference.runtime import open_engine
 from interpretability import bigram, embeddings, parameters, tokens, tour
+from interpretability.attribution import passage_spans
 from interpretability.logit_lens import lens
 from interpretability.loop import Branch
 from interpretability.model_file import read_model_file
@@ -57,7 +59,7 @@ def run(arguments: Arguments, engine: ExtensibleEngine, settings: Settings) -> L
     if arguments.command == "dog" and arguments.collection:
         arguments.text = _documents(settings, arguments.collection)
     # What was typed, and what the model reads: with --as-chat the two differ by the template.
-    arguments.typed, arguments.sha256 = arguments.text, engine.info.sha256
+    arguments.typed, arguments.sha256, arguments.render = arguments.text, engine.info.sha256, engine.render
     if arguments.as_chat:
         arguments.text = engine.render([Message("user", arguments.text)])
     own = PLAIN if arguments.command == "compare" else Variant(adapter=arguments.adapter)
@@ -160,10 +162,12 @@ def show_passages(xray: Xray, arguments: Arguments) -> Lines:
                 en="passages needs --passage, one or more, and --answer.", zh="passages 需要 --passage 和 --answer。"
             )
         )
-    parts = [f"{passage}\n\n" for passage in arguments.passage]
-    prompt = "".join(parts) + arguments.text + "\n"
-    ends = [sum(map(len, parts[: index + 1])) for index in range(len(parts))]
-    spans = [(end - len(part), end) for part, end in zip(parts, ends, strict=True)]
+    # The layout in which passages reach the model when it answers: another one would measure another prompt.
+    passages = [NumberedPassage(number, "", text) for number, text in enumerate(arguments.passage, 1)]
+    language = language_of(arguments.typed)
+    prompt = arguments.render(grounded_messages(arguments.typed, passages, language))
+    parts = grounded_parts(arguments.typed, passages, language)[: len(passages)]
+    spans = passage_spans(prompt, [part.text for part in parts])
     found = xray.attribute(prompt, spans, arguments.answer)
     cell = arguments.cell and xray.cell_attention(prompt, spans, arguments.answer, arguments.cell, arguments.layer)
     return {

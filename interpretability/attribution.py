@@ -43,6 +43,18 @@ class Attribution:
         return int(self.weights.argmax()) if len(self.weights) and self.weights.max() > 0 else None
 
 
+def passage_spans(prompt: str, passages: Sequence[str]) -> tuple[tuple[int, int], ...]:
+    """Where the passages stand in the rendered prompt, each behind the one before: (start, end) in characters.
+
+    Raises ValueError for a passage that is not there as it is given.
+    """
+    spans: list[tuple[int, int]] = []
+    for passage in passages:
+        start = prompt.index(passage, spans[-1][1] if spans else 0)
+        spans.append((start, start + len(passage)))
+    return tuple(spans)
+
+
 def without(prompt: str, spans: Sequence[tuple[int, int]], left_out: Sequence[int]) -> str:
     """The prompt with the passages numbered in `left_out` cut out. `spans` are character offsets, in order."""
     for number in sorted(left_out, reverse=True):

@@ -15,7 +15,7 @@ from core.grounded_prompt import NumberedPassage, grounded_messages, grounded_pa
 from core.language import language_of
 from inference.protocol import ChatEngine
 from interpretability.attention import PassageAttention
-from interpretability.attribution import Attribution
+from interpretability.attribution import Attribution, passage_spans
 from interpretability.plain import forget_xrays, keep_xray, kept_xray, to_plain
 from interpretability.tour import attention_is_not_use
 from orchestrator.events import ContextAssembled
@@ -115,12 +115,9 @@ def _typed(subject: Subject, engine: ChatEngine) -> Given | None:
     passages = [NumberedPassage(number, "", text) for number, text in enumerate(texts, 1)]
     language = language_of(question)
     prompt = engine.render(grounded_messages(question, passages, language))
-    spans, at = [], 0
-    for part in grounded_parts(question, passages, language)[: len(passages)]:
-        at = prompt.index(part.text, at)
-        spans.append((at, at + len(part.text)))
-        at += len(part.text)
-    return Given(prompt, answer, tuple(range(1, len(texts) + 1)), tuple(spans))
+    parts = grounded_parts(question, passages, language)[: len(passages)]
+    spans = passage_spans(prompt, [part.text for part in parts])
+    return Given(prompt, answer, tuple(range(1, len(texts) + 1)), spans)
 
 
 def _draw_found(subject: Subject, given: Given, found: Attribution, seen: PassageAttention | None) -> None:

@@ -98,6 +98,7 @@ def test_passages(ask: Command):
     assert found["nats"][1] > found["nats"][0]
     assert found["attention"]["sentences"] == [HARBOUR]
     assert "".join(found["rows"]) == HARBOUR
+    assert found["grounding"] > 5
     assert "Karvo" in "".join(found["columns"])
     assert len(found["weights"]) == len(found["rows"])
     with pytest.raises(SettingError):

@@ -9,7 +9,7 @@ import pytest
 
 from core.errors import ModelNotFoundError
 from interpretability.attention import CellAttention, PassageAttention
-from interpretability.attribution import Attribution
+from interpretability.attribution import Attribution, passage_spans
 from interpretability.model_file import read_model_file
 from interpretability.plain import forget_xrays, keep_xray, kept_xray, to_plain
 from interpretability.positions import Rotation, rotate
@@ -152,6 +152,13 @@ def test_the_strongest_columns_keep_the_order_of_the_text():
     assert cell.strongest_columns(2) == [1, 3]
     assert cell.head(1).tolist() == weights[1].tolist()
     assert np.allclose(cell.head(None), [[0.1, 0.3, 0.0, 0.4]])
+
+
+def test_passages_are_found_one_behind_the_other():
+    assert passage_spans("- red. - red. end", ["red.", "red."]) == ((2, 6), (9, 13))
+    assert passage_spans("anything", []) == ()
+    with pytest.raises(ValueError, match="not found"):
+        passage_spans("- red.", ["red.", "red."])
 
 
 def test_tokens_are_counted_where_they_come_from():
