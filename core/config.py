@@ -35,6 +35,7 @@ class Settings(BaseSettings):
     n_ctx: int = Field(4096, ge=256, le=1_048_576, description="context window in tokens")
     n_gpu_layers: int = Field(-1, ge=-1, description="layers on the GPU; -1: all that fit")
     n_threads: int = Field(0, ge=0, le=512, description="threads of the model; 0: chosen for the machine")
+    idle_minutes: float = Field(30.0, ge=0.0, description="the model's memory is given back after so long; 0: never")
     queue_size: int = Field(16, ge=1, le=4096, description="requests that may wait for the model")
     max_tokens: int = Field(512, ge=1, le=131_072, description="longest answer in tokens")
     temperature: float = Field(0.0, ge=0.0, le=5.0)
