@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import psutil
 
@@ -16,10 +16,19 @@ from core.errors import FourfoldError
 from core.language import Bilingual
 from core.paths import embedded_chat_model, embedded_encoder
 
+if TYPE_CHECKING:
+    from inference.catalog import MemoryEstimate
+    from inference.tuned import Tuning
+
 CheckState = Literal["ok", "optional", "missing"]
 GIB = 2**30
 LEAST_FREE_BYTES = 2 * GIB
 NOTHING = Bilingual("", "")
+_REBUILD = 'CMAKE_ARGS="-DGGML_CUDA=on" pip install --force-reinstall --no-cache-dir llama-cpp-python'
+WITH_CUDA = Bilingual(
+    en=f"There is an NVIDIA GPU that this build of llama.cpp cannot use. Run: {_REBUILD}",
+    zh=f"本机有 NVIDIA GPU，但当前的 llama.cpp 无法使用。请运行：{_REBUILD}",
+)
 
 
 @dataclass(frozen=True)
@@ -48,6 +57,9 @@ def examine(settings: Settings, load_model: bool = True) -> Iterator[Check]:
     yield _machine()
     for program, purpose in _PROGRAMS:
         yield _program(program, purpose)
+    yield _models_from(settings)
+    if not settings.remote_url:
+        yield from _of_local_model(settings)
     if load_model:
         yield _loading(settings)
 
@@ -120,6 +132,57 @@ def _program(program: str, purpose: Bilingual) -> Check:
     return Check(name, "optional", "", Bilingual(f"Only for {purpose.en}.", f"仅用于{purpose.zh}。"))
 
 
+def _models_from(settings: Settings) -> Check:
+    name = Bilingual("downloads", "模型下载")
+    if settings.offline:
+        return Check(name, "ok", "offline: nothing is downloaded (FOURFOLD_OFFLINE)")
+    mirror = os.environ.get("HF_ENDPOINT", "") if settings.hub == "huggingface" else ""
+    return Check(name, "ok", " ".join(filter(None, [settings.hub, mirror])))
+
+
+def _of_local_model(settings: Settings) -> Iterator[Check]:
+    from inference.catalog import estimate_file
+    from inference.file_hash import sha256_of
+    from inference.gguf_file import read_gguf_header
+    from inference.runtime import model_path
+    from inference.tuned import find_tuning
+
+    try:
+        path = model_path(settings)
+        estimate = estimate_file(read_gguf_header(path), settings.n_ctx)
+        tuning = find_tuning(settings, sha256_of(path, settings.paths.cache))
+    except FourfoldError:
+        # The check that loads the model tells what is wrong with it.
+        return
+    yield _memory(estimate)
+    yield _tuning(tuning)
+
+
+def _memory(estimate: "MemoryEstimate") -> Check:
+    name = Bilingual("memory for the model", "模型所需内存")
+    detail = f"{estimate.needed / GIB:.1f} GiB of {estimate.available / GIB:.1f} GiB free: {estimate.fit}"
+    if estimate.fit != "no":
+        return Check(name, "ok", detail)
+    remedy = Bilingual(
+        en="Choose a smaller model (python -m app models list) or a smaller FOURFOLD_N_CTX.",
+        zh="请换更小的模型（python -m app models list），或减小 FOURFOLD_N_CTX。",
+    )
+    return Check(name, "missing", detail, remedy)
+
+
+def _tuning(tuning: "Tuning | None") -> Check:
+    name = Bilingual("tuning", "调优")
+    if tuning is None:
+        remedy = Bilingual(
+            en="Not measured on this machine yet; often twice as fast after: python -m app models tune",
+            zh="尚未在本机测量；运行 python -m app models tune 后往往快一倍。",
+        )
+        return Check(name, "optional", "", remedy)
+    ratio = tuning.figures.get("prompt_ratio", 1)
+    threads = f"{tuning.n_threads} threads, batch {tuning.n_batch}, KV {tuning.kv_type}"
+    return Check(name, "ok", f"{tuning.copy or 'the original'}, {threads}, prompts {ratio} times as fast")
+
+
 def _loading(settings: Settings) -> Check:
     name = Bilingual("the model loads", "模型加载")
     try:
@@ -132,5 +195,7 @@ def _loading(settings: Settings) -> Check:
             engine.close()
     except FourfoldError as error:
         return Check(name, "missing", "", error.message)
-    layers = f"{info.gpu_layers}/{info.n_layers} layers on {info.device}" if info.gpu_layers else info.device
-    return Check(name, "ok", f"{info.name} {info.quantisation}, {layers}, context {info.n_ctx}")
+    detail = f"{info.name} {info.details.get('runs_as', info.quantisation)}, {info.device}, context {info.n_ctx}"
+    if info.gpu_layers or not shutil.which("nvidia-smi"):
+        return Check(name, "ok", detail)
+    return Check(name, "optional", detail, WITH_CUDA)

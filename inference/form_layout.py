@@ -20,8 +20,8 @@ from typing import Any
 FITS, FITS_NOT = " yes\n", " no\n"
 LEFT_OUT = " -\n"
 # Longer descriptions cost more than they tell.
-LONGEST_DESCRIPTION = 300
-LONGEST_HINT = 160
+LONGEST_DESCRIPTION = 200
+LONGEST_HINT = 100
 
 
 def form_opening(question: str, function: Mapping[str, Any]) -> str:

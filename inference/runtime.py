@@ -25,14 +25,15 @@ def open_engine(
     settings: Settings,
     adapter_folders: Sequence[Path] = (),
     extensions: Sequence[str] = (),
-    idle_seconds: float = 0.0,
+    idle_seconds: float | None = None,
     options: LoadOptions | None = None,
 ) -> ExtensibleEngine:
     """The chat model that the settings name, on this machine or remote; nothing is loaded before the first use.
 
     Adapters are looked for in the data folder's `adapters`, then in `adapter_folders`, then among
     those that come with the program. `extensions` are the
-    modules whose operations `call` may run. `idle_seconds` > 0 gives the memory back after so long without a request.
+    modules whose operations `call` may run. `idle_seconds` > 0 gives the memory back after so long without a request
+    (None: as the settings say).
     `options` loads the model in another way than `engine_options` says, for comparisons.
     Raises ModelNotFoundError and ModelLoadError.
     """
@@ -52,7 +53,8 @@ def open_engine(
     def describe(facts: Mapping[str, Any]) -> ModelInfo:
         return describe_model(header, digest, facts, model_languages(header, path, settings))
 
-    return LocalEngine(Supervisor(start), describe, settings.queue_size, idle_seconds, settings.paths.cache)
+    idle = settings.idle_minutes * 60 if idle_seconds is None else idle_seconds
+    return LocalEngine(Supervisor(start), describe, settings.queue_size, idle, settings.paths.cache)
 
 
 def model_path(settings: Settings) -> Path:
