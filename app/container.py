@@ -67,13 +67,18 @@ class Container:
         self.model: ModelInfo | None = None
         self._build = build or build_parts
         self._parts: Parts | None = None
+        self._begun = False
+        self._lock = threading.Lock()
         self._built = threading.Event()
         self._warm = threading.Event()
 
     def start(self) -> "Container":
-        """Begin to load models and index in the background."""
-        threading.Thread(target=self._load, name="loading", daemon=True).start()
-        atexit.register(self.close)
+        """Begin to load models and index in the background, unless that has begun."""
+        with self._lock:
+            if not self._begun:
+                self._begun = True
+                threading.Thread(target=self._load, name="loading", daemon=True).start()
+                atexit.register(self.close)
         return self
 
     @property
@@ -90,6 +95,7 @@ class Container:
 
     def parts(self) -> Parts:
         """The heavy parts, waiting until they are there. Raises FourfoldError where they cannot be built."""
+        self.start()
         self._built.wait()
         if self._parts is None:
             raise FourfoldError(self.problem or Bilingual("The models did not load.", "模型未能加载。"))
@@ -207,11 +213,14 @@ _sharing = threading.Lock()
 
 
 def shared() -> Container:
-    """The container of this process, made and started at the first call."""
+    """The container of this process, made at the first call.
+
+    Not started: the first page is drawn before models compete with it for the processor.
+    """
     global _shared
     with _sharing:
         if _shared is None:
-            _shared = Container(load_settings()).start()
+            _shared = Container(load_settings())
         return _shared
 
 

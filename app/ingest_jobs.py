@@ -8,13 +8,16 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from core.errors import FourfoldError
 from core.language import Bilingual
 from ingest.events import Embedded, FileDone, FileFailed, FileRemoved, FileRenamed, Finished, IngestEvent
-from ingest.pipeline import IngestOptions, IngestPipeline
 from ingest.samples import make_way
-from retrieval.library import Library
+
+if TYPE_CHECKING:
+    from ingest.pipeline import IngestOptions, IngestPipeline
+    from retrieval.library import Library
 
 LONGEST_NAME = 120
 # Reading and embedding take about this share of the time of a run each; the bar moves through both.
@@ -78,7 +81,9 @@ class IngestJob:
         """Wait for the end; False where it did not come in time."""
         return self._over.wait(timeout_seconds)
 
-    def work(self, pipeline: IngestPipeline, paths: Sequence[Path], collection: str, options: IngestOptions) -> None:
+    def work(
+        self, pipeline: "IngestPipeline", paths: Sequence[Path], collection: str, options: "IngestOptions"
+    ) -> None:
         """Consume the run. Called in the thread of this job."""
         try:
             make_way(pipeline.library, collection, paths)
@@ -99,7 +104,7 @@ class IngestRun:
 
     collection: str
     paths: tuple[Path, ...]
-    options: IngestOptions
+    options: "IngestOptions"
     job: IngestJob
 
 
@@ -107,7 +112,7 @@ class IngestJobs:
     """The jobs of this process, by collection. `on_start` is told of each one that begins by itself."""
 
     def __init__(
-        self, uploads: Path, library: Callable[[], Library], on_start: Callable[[IngestRun], None] = lambda _run: None
+        self, uploads: Path, library: Callable[[], "Library"], on_start: Callable[[IngestRun], None] = lambda _run: None
     ) -> None:
         self._uploads = uploads
         self._library = library
@@ -120,9 +125,12 @@ class IngestJobs:
         return self._jobs.get(collection)
 
     def start(
-        self, collection: str, paths: Sequence[Path], options: IngestOptions | None = None, told: bool = True
+        self, collection: str, paths: Sequence[Path], options: "IngestOptions | None" = None, told: bool = True
     ) -> IngestJob:
         """Begin to ingest; where a job of this collection is running, that one is returned instead."""
+        # The pipeline brings its libraries; the first page is drawn without them.
+        from ingest.pipeline import IngestOptions, IngestPipeline
+
         chosen = options or IngestOptions()
         with self._lock:
             running = self._jobs.get(collection)

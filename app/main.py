@@ -37,6 +37,7 @@ def main() -> None:
     sidebar.draw(pages["chat"])
     page.run()
     jobs.draw_drawer()
+    session.container().start()
 
 
 def _view(name: str) -> Callable[[], None]:

@@ -5,19 +5,18 @@ import json
 import locale
 import sys
 from contextlib import closing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from app import prompt_library, works
+from app import prompt_library
 from app.answer_view import AnswerView, fold
-from app.container import build_parts
-from app.library import summaries
 from core.config import Settings
 from core.language import Bilingual, Language
 from core.types import Mode, Question, Scope
 from orchestrator.events import AnswerEvent, QueryRewritten, RouteChosen, SourcesFound, TextDelta, ToolFinished
 from orchestrator.serialise import plain
-from retrieval.embedder import open_embedder
-from retrieval.library import Library
+
+if TYPE_CHECKING:
+    from retrieval.library import Library
 
 _TITLES = {"ok": "ok", "optional": "--", "missing": "!!"}
 
@@ -35,6 +34,8 @@ def write(text: str = "", end: str = "\n") -> None:
 
 def ask(settings: Settings, text: str, mode: Mode, collection: str, as_json: bool) -> int:
     """Answer one question, streaming; return 0, or 1 where no answer could be given."""
+    from app.container import build_parts
+
     parts = build_parts(settings)
     parts.ensure_samples()
     asked = prompt_library.shaped(settings.paths.home, Question(text, mode=mode, scope=Scope(collection=collection)))
@@ -129,6 +130,8 @@ def doctor(settings: Settings, as_json: bool) -> int:
 
 def collections(settings: Settings, as_json: bool) -> int:
     """List the collections with their counts."""
+    from app.library import summaries
+
     found = summaries(_library(settings))
     if as_json:
         write(json.dumps({"collections": [dataclasses.asdict(summary) for summary in found]}, ensure_ascii=False))
@@ -169,6 +172,8 @@ def prompts(settings: Settings, as_json: bool) -> int:
 
 def jobs(settings: Settings, cancel: str | None, as_json: bool) -> int:
     """List the long jobs, newest first, or stop one; return 1 where nothing has that id."""
+    from app import works
+
     if cancel is not None:
         stopped = works.cancel(settings, cancel)
         write(json.dumps({"cancelled": stopped}) if as_json else "asked to stop" if stopped else f"no job {cancel}")
@@ -183,6 +188,9 @@ def jobs(settings: Settings, cancel: str | None, as_json: bool) -> int:
     return 0
 
 
-def _library(settings: Settings) -> Library:
+def _library(settings: Settings) -> "Library":
+    from retrieval.embedder import open_embedder
+    from retrieval.library import Library
+
     # The encoder is named, not loaded: nothing is searched here.
     return Library(settings, open_embedder(settings))

@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from core.config import Settings
 from core.types import DEFAULT_COLLECTION, Mode
-from ingest.pipeline import IngestOptions, IngestPipeline
-from retrieval.library import Library
 from retrieval.schema import FILE_NAME
+
+if TYPE_CHECKING:
+    from retrieval.library import Library
 
 SAMPLE_TAG = "sample"
 SAMPLE_COLLECTION = "samples"
@@ -45,7 +47,7 @@ def suggested_questions() -> tuple[SuggestedQuestion, ...]:
     return tuple(SuggestedQuestion(row["text"], row["mode"], row["language"]) for row in rows)
 
 
-def ensure_sample_collection(library: Library, settings: Settings, *, embed: bool = True) -> str:
+def ensure_sample_collection(library: "Library", settings: Settings, *, embed: bool = True) -> str:
     """Ingest the samples into the default collection where that does not exist yet; returns the collection's name.
 
     A default collection that somebody made with documents of their own is left alone, and so are samples that were
@@ -60,6 +62,9 @@ def ensure_sample_collection(library: Library, settings: Settings, *, embed: boo
             return DEFAULT_COLLECTION
     with library.writer(DEFAULT_COLLECTION, wait_seconds=30.0) as store:
         store.set_meta(_MARK, "begun")
+    # The questions are wanted by the first page; the pipeline with its libraries is not.
+    from ingest.pipeline import IngestOptions, IngestPipeline
+
     options = IngestOptions(embed=embed, tags=(SAMPLE_TAG,))
     for _ in IngestPipeline(library, settings).run([sample_folder()], DEFAULT_COLLECTION, options):
         pass
@@ -74,7 +79,7 @@ def sample_collection(settings: Settings) -> str:
     return SAMPLE_COLLECTION if moved else DEFAULT_COLLECTION
 
 
-def make_way(library: Library, collection: str, paths: Sequence[Path]) -> bool:
+def make_way(library: "Library", collection: str, paths: Sequence[Path]) -> bool:
     """Move the samples out of the default collection before documents of the user come in; whether there were any.
 
     Their own collection is searchable by words at once; its vectors follow at the next start.
@@ -87,6 +92,8 @@ def make_way(library: Library, collection: str, paths: Sequence[Path]) -> bool:
         samples = [record.id for record in store.documents() if Path(record.uri).is_relative_to(sample_folder())]
         if store.meta(_MARK) is None or not samples:
             return False
+    from ingest.pipeline import IngestOptions, IngestPipeline
+
     options = IngestOptions(embed=False, tags=(SAMPLE_TAG,))
     for _ in IngestPipeline(library, library.settings).run([sample_folder()], SAMPLE_COLLECTION, options):
         pass
