@@ -1,6 +1,5 @@
 # The daily commands. `make` alone lists them.
 PYTHON := .venv/bin/python
-DATA := $(or $(FOURFOLD_EVAL_DATA),../shared/data)/qa
 
 .PHONY: help install run test fast lint format screenshots evaluate
 
@@ -29,5 +28,4 @@ screenshots:  ## take the documentation's pictures from the running application
 	$(PYTHON) -m docs.screenshots
 
 evaluate:  ## retrieval quality on the evaluation data (FOURFOLD_EVAL_DATA)
-	@for set in xquad_en xquad_zh cmrc2018; do $(PYTHON) -m evaluation retrieval --json \
-		--contexts $(DATA)/$$set.contexts.jsonl --questions $(DATA)/$$set.dev.jsonl || exit 1; done
+	$(PYTHON) -m evaluation retrieval --sets all --json

@@ -1,5 +1,6 @@
-"""How well are passages found? Each leg and their fusion on a set of questions, with intervals and milliseconds.
+"""How well are passages found? Each leg and their fusion on sets of questions, with intervals and milliseconds.
 
+Every measure is [mean, low, high] with the 95 % bootstrap interval; `differences` are paired, question by question.
 A context becomes a document of one chunk in a collection of its own, kept in the cache folder under a hash of the
 contexts and the encoder, so that the same set is embedded once.
 """
@@ -7,6 +8,8 @@ contexts and the encoder, so that the same set is embedded once.
 import argparse
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any, get_args
@@ -14,57 +17,114 @@ from typing import Any, get_args
 import numpy as np
 
 from core.config import Settings
-from core.language import language_of
+from core.errors import SettingError
+from core.language import Bilingual, Language, language_of
 from core.types import Chunk, Document, Page, Scope
 from evaluation.datasets import ExamQuestion, Passage, read_contexts, read_questions
-from evaluation.metrics import bootstrap_interval, hit, ndcg, recall, reciprocal_rank
+from evaluation.figures import mean_with_interval
+from evaluation.metrics import hit, ndcg, recall, reciprocal_rank
+from inference.protocol import ChatEngine
 from retrieval.embedder import open_embedder
 from retrieval.library import Library
 from retrieval.protocol import Embedder, Vectors
+from retrieval.reranker import LikelihoodReranker
 from retrieval.retriever import HybridSearcher, Leg
 
 _BATCH = 256
-Row = Mapping[str, float]
+SETS = ("xquad_en", "xquad_zh", "cmrc2018", "drcd_zh_hant", "clapnq", "pubmedqa")
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one question reached: its measures (0..1), and milliseconds less those of the encoder."""
+
+    language: Language
+    values: Mapping[str, float]
+    milliseconds: float
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this evaluation."""
-    parser.add_argument("--contexts", type=Path, required=True, help="JSONL of contexts: id, title, text")
-    parser.add_argument("--questions", type=Path, required=True, help="JSONL of questions: id, question, context_id")
+    parser.add_argument("--contexts", type=Path, help="JSONL of contexts: id, title, text")
+    parser.add_argument("--questions", type=Path, help="JSONL of questions: id, question, context_id")
+    parser.add_argument("--sets", nargs="+", metavar="NAME", help=f"sets of qa/ in place of files, or all: {SETS}")
     parser.add_argument("--leg", choices=get_args(Leg), help="one leg alone; all three where it is left out")
     parser.add_argument("--limit", type=int, help="so many questions, spread evenly")
+    parser.add_argument("--likelihood", type=float, metavar="W", help="look again with the chat model, at this weight")
 
 
 def run(options: argparse.Namespace, settings: Settings) -> dict[str, Any]:
-    """Measure; returns a JSON object with a block for each leg."""
+    """Measure; returns a JSON object with a block for each leg. Raises SettingError where no set is named."""
     library = cached_library(settings)
-    collection = collection_of(library, read_contexts(options.contexts))
-    questions = [question for question in read_questions(options.questions, options.limit) if question.context_ids]
-    embedder = library.embedder
+    if options.sets:
+        names = SETS if options.sets == ["all"] else options.sets
+        qa = settings.eval_data / "qa"
+        files = {name: (qa / f"{name}.contexts.jsonl", qa / f"{name}.dev.jsonl") for name in names}
+    elif options.contexts and options.questions:
+        files = {str(options.contexts): (options.contexts, options.questions)}
+    else:
+        raise SettingError(
+            Bilingual(
+                en="Name --sets, or --contexts and --questions.", zh="请给出 --sets，或 --contexts 与 --questions。"
+            )
+        )
+    sets = {name: _set(library, paths, options) for name, paths in files.items()}
+    head = {"evaluation": "retrieval", "encoder": library.embedder.name}
+    return {**head, "sets": sets} if options.sets else {**head, "contexts": str(options.contexts), **sets.popitem()[1]}
+
+
+def _set(library: Library, files: tuple[Path, Path], options: argparse.Namespace) -> dict[str, Any]:
+    collection = collection_of(library, read_contexts(files[0]))
+    questions = [question for question in read_questions(files[1], options.limit) if question.context_ids]
     legs: Sequence[Leg] = [options.leg] if options.leg else get_args(Leg)
-    results = {leg: measure(HybridSearcher(library, leg, arranged=False), questions, collection) for leg in legs}
+    rows: dict[str, list[Row]] = {
+        leg: rows_of(HybridSearcher(library, leg, arranged=False), questions, collection) for leg in legs
+    }
+    if options.likelihood is not None:
+        with closing(_engine(library.settings)) as engine:
+            reranker = LikelihoodReranker(engine, options.likelihood)
+            searcher = HybridSearcher(library, arranged=False, reranker=reranker)
+            rows["reranked"] = rows_of(searcher, questions, collection)
     return {
-        "evaluation": "retrieval",
-        "contexts": str(options.contexts),
         "questions": len(questions),
-        "encoder": embedder.name,
-        "legs": results,
+        "legs": {name: summary(found) for name, found in rows.items()},
+        "differences": differences(rows),
     }
 
 
-def measure(searcher: HybridSearcher, questions: Sequence[ExamQuestion], collection: str) -> dict[str, Any]:
-    """The means of all measures, an interval for nDCG, and the same by language where there are two."""
+def _engine(settings: Settings) -> ChatEngine:
+    from inference.runtime import open_engine
+
+    return open_engine(settings)
+
+
+def rows_of(searcher: HybridSearcher, questions: Sequence[ExamQuestion], collection: str) -> list[Row]:
+    """The measures of each question, in order, with its language."""
     scope = Scope(collection)
     # The first question opens the collection, which is not what a question costs.
     searcher.retrieve("warm", scope, 10)
-    rows = [(language_of(question.text), _row(searcher, question, scope)) for question in questions]
+    rows = [_row(searcher, question, scope) for question in questions]
     searcher.close()
-    languages = sorted({language for language, _ in rows})
-    result = _summary([row for _, row in rows])
+    return rows
+
+
+def differences(rows: Mapping[str, Sequence[Row]]) -> dict[str, Any]:
+    """What the fusion wins over the better leg, and a reranker over the fusion: nDCG@10, question by question."""
+    found: dict[str, Any] = {}
+    if {"dense", "lexical", "hybrid"} <= rows.keys() and rows["hybrid"]:
+        better = max(("dense", "lexical"), key=lambda leg: fmean(row.values["ndcg@10"] for row in rows[leg]))
+        found[f"hybrid over {better}"] = _difference(rows["hybrid"], rows[better])
+    if "reranked" in rows and "hybrid" in rows:
+        found["reranked over hybrid"] = _difference(rows["reranked"], rows["hybrid"])
+    return found
+
+
+def summary(rows: Sequence[Row]) -> dict[str, Any]:
+    """The means of all measures with intervals, and the same by language where there are two."""
+    result = _summary(rows)
+    languages = sorted({row.language for row in rows})
     if len(languages) > 1:
-        result["languages"] = {
-            name: _summary([row for language, row in rows if language == name]) for name in languages
-        }
+        result["languages"] = {name: _summary([row for row in rows if row.language == name]) for name in languages}
     return result
 
 
@@ -133,25 +193,26 @@ def _row(searcher: HybridSearcher, question: ExamQuestion, scope: Scope) -> Row:
     found = searcher.retrieve(question.text, scope, 10)
     ranking = [scored.chunk.uri for scored in found.chunks]
     relevant = question.context_ids
-    return {
+    values = {
         "hit@1": hit(ranking, relevant, 1),
         "hit@5": hit(ranking, relevant, 5),
         "recall@10": recall(ranking, relevant, 10),
         "ndcg@10": ndcg(ranking, relevant, 10),
         "mrr@10": reciprocal_rank(ranking, relevant, 10),
-        "milliseconds": found.milliseconds["total"] - found.milliseconds["encode"],
     }
+    return Row(language_of(question.text), values, found.milliseconds["total"] - found.milliseconds["encode"])
 
 
 def _summary(rows: Sequence[Row]) -> dict[str, Any]:
     if not rows:
         return {"n": 0}
-    means = {name: round(fmean(row[name] for row in rows), 4) for name in rows[0]}
-    low, high = bootstrap_interval([row["ndcg@10"] for row in rows])
-    p95 = float(np.quantile([row["milliseconds"] for row in rows], 0.95))
-    return {
-        "n": len(rows),
-        **means,
-        "ndcg@10_interval": [round(low, 4), round(high, 4)],
-        "milliseconds_p95": round(p95, 2),
-    }
+    means = {name: mean_with_interval([row.values[name] for row in rows]) for name in rows[0].values}
+    p50, p95 = (round(float(value), 2) for value in np.quantile([row.milliseconds for row in rows], [0.5, 0.95]))
+    measures = {name: [value["mean"], value["low"], value["high"]] for name, value in means.items()}
+    return {"n": len(rows), **measures, "milliseconds_p50": p50, "milliseconds_p95": p95}
+
+
+def _difference(one: Sequence[Row], other: Sequence[Row]) -> list[float | int]:
+    gains = [mine.values["ndcg@10"] - theirs.values["ndcg@10"] for mine, theirs in zip(one, other, strict=True)]
+    figure = mean_with_interval(gains)
+    return [figure["mean"], figure["low"], figure["high"]]

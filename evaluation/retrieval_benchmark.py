@@ -11,6 +11,7 @@ import random
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -39,16 +40,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sets", nargs="*", default=["clapnq", "xquad_en", "pubmedqa"], help="sets of qa/ to multiply")
     parser.add_argument("--queries", type=int, default=500, help="questions of the sets, and as many sentences")
     parser.add_argument("--compact", action="store_true", help="8-bit codes in memory in place of whole vectors")
+    parser.add_argument("--threads", type=int, default=0, help="threads of the build; 0: all cores but one")
     parser.add_argument("--legs", nargs="*", choices=sorted(_LEGS), default=list(_LEGS))
     parser.add_argument("--keep", type=Path, help="folder in which the collection is built, and found again")
 
 
 def run(options: argparse.Namespace, settings: Settings) -> dict[str, Any]:
     """Build what is missing, then measure; returns the figures."""
+    return measure(cached_library(settings), options, settings)
+
+
+def measure(source: Library, options: argparse.Namespace, settings: Settings) -> dict[str, Any]:
+    """As `run`; `source` has the sets' passages, or gets them, and encodes."""
     with tempfile.TemporaryDirectory() as temporary:
         home = (options.keep or Path(temporary)).absolute()
         home.mkdir(parents=True, exist_ok=True)
-        source = cached_library(settings)
         memory = "compact" if options.compact else "full"
         library = Library(settings.model_copy(update={"home": home, "index_memory": memory}), source.embedder)
         built = _build(library, source, options, settings)
@@ -63,19 +69,28 @@ def _build(library: Library, source: Library, options: argparse.Namespace, setti
     done: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     with CollectionStore(library.settings.paths.collection(COLLECTION), writable=True, name=COLLECTION) as store:
         store.bind(library.embedder.name, library.embedder.dimension)
+        kind = "compact" if options.compact else "full"
         steps: dict[str, Callable[[], Any]] = {
             "rows": lambda: _fill(library, store, source, options, settings),
             "words": lambda: refresh_words(store, force=True),
-            "full" if not options.compact else "compact": lambda: refresh_vectors(
-                store, compact=options.compact, force=True
-            ),
+            kind: lambda: refresh_vectors(store, compact=options.compact, force=True, threads=options.threads),
             "calibration": lambda: refresh_calibration(store, library.embedder, {}),
         }
-        for name, step in steps.items():
+
+        def do(name: str) -> None:
             if name not in done:
                 started = time.perf_counter()
-                done[name] = {**(step() or {}), "seconds": round(time.perf_counter() - started, 1)}
+                told = steps[name]() or {}
+                done[name] = {**told, "seconds": round(time.perf_counter() - started, 1)}
                 path.write_text(json.dumps(done), encoding="utf-8")
+
+        do("rows")
+        # Words are Python's work and vectors FAISS's, outside Python's lock: each has a core.
+        with ThreadPoolExecutor(1) as pool:
+            words = pool.submit(do, "words")
+            do(kind)
+            words.result()
+        do("calibration")
     return done
 
 

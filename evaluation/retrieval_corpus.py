@@ -104,8 +104,10 @@ def _recipe(real: RealPassages, numbers: NDArray[np.int64]) -> tuple[Any, Any, A
     own = numbers % len(real)
     # Three even spreads over 0..1, without a state to carry (Roberts 2018, the R3 sequence).
     draws = (numbers[:, None] * np.array([0.8191725133961645, 0.6710436067037893, 0.5497004779019703])) % 1.0
-    one = real.neighbours[own, (draws[:, 0] * NEIGHBOURS).astype(np.int64)]
-    other = real.neighbours[own, (draws[:, 1] * NEIGHBOURS).astype(np.int64)]
+    first = (draws[:, 0] * NEIGHBOURS).astype(np.int64)
+    # Never the same one twice: their difference would be nothing.
+    second = (first + 1 + (draws[:, 1] * (NEIGHBOURS - 1)).astype(np.int64)) % NEIGHBOURS
+    one, other = real.neighbours[own, first], real.neighbours[own, second]
     share = _SHARE[0] + draws[:, 2] * (_SHARE[1] - _SHARE[0])
     return own, one, other, np.where(numbers < len(real), 0.0, share).astype(np.float32)
 

@@ -12,8 +12,9 @@ from retrieval.analysis import ANALYSIS_VERSION
 from retrieval.generations import MANIFEST, make_generation, open_generation
 from retrieval.legs import VECTORS, WORDS, open_words
 from retrieval.lexical_index import FIELD_WEIGHTS, LexicalIndex, Row
+from retrieval.protocol import Vectors
 from retrieval.store import CollectionStore
-from retrieval.vector_index import EXACT_UP_TO, Kind, VectorIndex, kind_for
+from retrieval.vector_index import EXACT_UP_TO, Kind, Numbers, VectorIndex, kind_for
 
 # A tail of words is read into memory and analysed at the first search; one of vectors is compared one by one.
 _WORDS_TAIL = 300
@@ -59,8 +60,11 @@ def refresh_words(store: CollectionStore, *, force: bool = False) -> None:
     make_generation(store, WORDS, fill, known)
 
 
-def refresh_vectors(store: CollectionStore, *, compact: bool = False, force: bool = False) -> None:
-    """The vector index, from `EXACT_UP_TO` vectors on; below, a search compares with all of them anyway."""
+def refresh_vectors(store: CollectionStore, *, compact: bool = False, force: bool = False, threads: int = 0) -> None:
+    """The vector index, from `EXACT_UP_TO` vectors on; below, a search compares with all of them anyway.
+
+    `threads` as in `VectorIndex.build`.
+    """
     total = store.counts()["vectors"]
     opened = open_generation(store, VECTORS)
     _, newest, removed, _ = store.revision()
@@ -74,7 +78,8 @@ def refresh_vectors(store: CollectionStore, *, compact: bool = False, force: boo
     def fill(folder: Path) -> Mapping[str, Any]:
         before = VectorIndex.load(*grown) if grown else None
         span = (int(grown[1]["sequence"]) if grown else 0, newest)
-        index = _build_vectors(store, kind, before, span, folder)
+        numbers, vectors = _gather(store, before, span, folder)
+        index = VectorIndex.build(numbers, vectors, kind, before, threads)
         return {**index.save(folder), "sequence": newest, "removed": int(grown[1]["removed"]) if grown else removed}
 
     make_generation(store, VECTORS, fill)
@@ -85,10 +90,10 @@ def _can_grow(store: CollectionStore, manifest: Mapping[str, Any], kind: Kind) -
     return bool(manifest["kind"] == kind and dead <= manifest["rows"] * _TOO_MANY_DEAD)
 
 
-def _build_vectors(
-    store: CollectionStore, kind: Kind, before: VectorIndex | None, span: tuple[int, int], folder: Path
-) -> VectorIndex:
-    """Write the vectors of `span` behind those of `before` into a file, and index them from there, mapped.
+def _gather(
+    store: CollectionStore, before: VectorIndex | None, span: tuple[int, int], folder: Path
+) -> tuple[Numbers, Vectors]:
+    """Write the vectors of `span` behind those of `before` into a file of `folder`; returns them mapped, with numbers.
 
     So a build needs the memory of the graph, not that of all vectors twice.
     """
@@ -106,7 +111,7 @@ def _build_vectors(
         numbers[known:end], vectors[known:end] = keys[kept, 1], batch[kept]
         known = end
     vectors.flush()
-    return VectorIndex.build(numbers, vectors, kind, before)
+    return numbers, vectors
 
 
 def _removed_since(store: CollectionStore, sequence: int) -> list[int]:

@@ -24,7 +24,7 @@ Mask = NDArray[np.bool_]
 # Below this an exact search takes a few milliseconds and needs no build (70 queries a second at 100,000).
 EXACT_UP_TO = 20_000
 _LINKS: dict[Kind, int] = {"hnsw": 32, "compact": 16}
-_EF_CONSTRUCTION = 200
+_EF_CONSTRUCTION: dict[Kind, int] = {"hnsw": 200, "compact": 128}
 _EF_CHOICES = (16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768)
 # The compact kind brings this many times `top_k` from the codes before it compares exactly.
 _RERANK = 4
@@ -40,9 +40,8 @@ def kind_for(rows: int, *, compact: bool = False) -> Kind:
     return "compact" if compact else "hnsw"
 
 
-# Threads that wait for each other by spinning stall on a busy machine: one question is one thread's work, and a build
-# leaves a core to the rest. This sets the calling process's FAISS only.
-_BUILD_THREADS = max(1, (os.cpu_count() or 1) - 1)
+# Threads that wait for each other by spinning stall on a busy machine: one question is one thread's work. This sets the
+# calling process's FAISS only.
 faiss.omp_set_num_threads(1)
 
 
@@ -62,18 +61,23 @@ class VectorIndex:
 
     @classmethod
     def build(
-        cls, numbers: Numbers, vectors: Vectors, kind: Kind, before: "VectorIndex | None" = None
+        cls,
+        numbers: Numbers,
+        vectors: Vectors,
+        kind: Kind,
+        before: "VectorIndex | None" = None,
+        threads: int = 0,
     ) -> "VectorIndex":
         """Index float32 (n, dimension) unit rows under `numbers` (n,), and tune it to its target recall.
 
         `vectors` may be mapped from a file. `before` is an index over the first rows of the same: its graph is grown
-        instead of built anew.
+        instead of built anew. `threads` 0 leaves one core to the rest of the machine.
         """
         if kind == "exact":
             return cls(kind, numbers, vectors)
         # An index is immutable: what grows is the copy that `before` read from the disk for this purpose.
         graph = before._graph if before is not None and before.kind == kind else _new_graph(kind, vectors)
-        faiss.omp_set_num_threads(_BUILD_THREADS)
+        faiss.omp_set_num_threads(threads or max(1, (os.cpu_count() or 1) - 1))
         for start in range(graph.ntotal, len(vectors), _BATCH):
             graph.add(np.ascontiguousarray(vectors[start : start + _BATCH]))
         faiss.omp_set_num_threads(1)
@@ -167,22 +171,29 @@ class VectorIndex:
                 return best, scores
             wanted = min(most, wanted * 4)
 
-    def _tune(self, sample: int = 256) -> None:
-        """Choose the shortest search that reaches the target recall on questions made from the collection itself.
-
-        A question lies between passages rather than on one: asking with the vectors themselves flattered the graph
-        (recall 1.00 where real questions found 0.976), so two of them are mixed.
-        """
-        generator = np.random.default_rng(0)
-        one, other = generator.integers(0, len(self), (2, sample))
-        queries = self.vectors[one] + self.vectors[other]
-        queries /= np.maximum(np.linalg.norm(queries, axis=1, keepdims=True), 1e-9)
+    def _tune(self) -> None:
+        """Choose the shortest search that reaches the target recall on questions made from the collection itself."""
+        queries = _probes(self.vectors)
         _, truth = exact_search(self.vectors, queries, 10)
         for self.ef_search in _EF_CHOICES:
             _, found = self._walk(queries, truth.shape[1])
             self.recall = round(recall_of(found, truth), 4)
             if self.recall >= TARGET_RECALL[self.kind] + 0.002:
                 return
+
+
+def _probes(vectors: Vectors, sample: int = 400) -> Vectors:
+    """Questions about the collection: each means one passage, and as much again that none of them says.
+
+    So they lie as far from the passages as real ones do (cosine of the best about .7, of the tenth about .5). Passages
+    themselves flattered the graph; pairs of unrelated ones, between which nobody asks, made it search six times as
+    long as real questions need (evaluation/DECISIONS.md).
+    """
+    generator = np.random.default_rng(0)
+    queries = vectors[np.sort(generator.integers(0, len(vectors), sample))]
+    noise = generator.normal(size=queries.shape).astype(np.float32)
+    queries = queries + noise / np.linalg.norm(noise, axis=1, keepdims=True)
+    return np.asarray(queries / np.maximum(np.linalg.norm(queries, axis=1, keepdims=True), 1e-9), np.float32)
 
 
 def recall_of(scores: Vectors, truth: Vectors) -> float:
@@ -216,7 +227,7 @@ def _new_graph(kind: Kind, vectors: Vectors) -> Any:
         quantiser: Any = faiss.ScalarQuantizer.QT_8bit
         graph = faiss.IndexHNSWSQ(dimension, quantiser, _LINKS[kind], faiss.METRIC_INNER_PRODUCT)
         graph.train(np.ascontiguousarray(vectors[:: max(1, len(vectors) // 50_000)]))
-    graph.hnsw.efConstruction = _EF_CONSTRUCTION
+    graph.hnsw.efConstruction = _EF_CONSTRUCTION[kind]
     return graph
 
 

@@ -230,3 +230,48 @@ def test_calibration_is_kept_and_learns_whom_to_trust(filled: Library):
         kept = json.loads(store.meta(META_KEY) or "{}")
     assert kept["vectors"] == 3
     assert set(kept["backgrounds"]) == {"en", "zh"}
+
+
+def test_legs_apart_and_their_shares_tell_why(filled: Library):
+    searcher = filled.searcher()
+    legs = searcher.search_legs("quick brown fox", SCOPE, 3)
+    assert [hit.chunk.uri for hit in legs["lexical"]] == ["/a/fox.md"]
+    assert [hit.ranks for hit in legs["dense"]] == [{"dense": 1}, {"dense": 2}, {"dense": 3}]
+    best = searcher.retrieve("quick brown fox", SCOPE, 3).chunks[0]
+    assert best.legs["lexical"] == pytest.approx(legs["lexical"][0].score)
+    assert sum(best.shares.values()) == pytest.approx(best.score)
+
+
+def test_a_filter_follows_new_tags_and_new_documents(filled: Library):
+    tagged = Scope("notes", tags=("animal",))
+    assert uris(filled, "fox", tagged) == []
+    with filled.writer("notes") as store:
+        (fox,) = [record for record in store.documents() if record.uri == "/a/fox.md"]
+        store.set_tags(fox.id, ["animal"])
+        assert uris(filled, "fox", tagged) == ["/a/fox.md"]
+        store.put_document(*document("/a/vixen.md", "A fox of another name."), tags=["animal"])
+        assert sorted(uris(filled, "fox", tagged)) == ["/a/fox.md", "/a/vixen.md"]
+        store.remove_document(fox.id)
+        assert uris(filled, "fox", tagged) == ["/a/vixen.md"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"), [("auto", (False, True)), ("full", (False, False)), ("compact", (True, True))]
+)
+def test_the_setting_decides_what_is_kept_in_memory(library: Library, setting: str, expected: tuple[bool, bool]):
+    wanted = Library(library.settings.model_copy(update={"index_memory": setting}), library.embedder)
+    assert (wanted.is_compact(100_000), wanted.is_compact(1_000_000)) == expected
+
+
+def test_near_duplicates_are_told_by_their_letters(library: Library):
+    base = "The committee approved the budget for the coming year after a long debate about the roads of the county."
+    texts = [
+        base,
+        base.replace("county", "County!"),
+        base.replace("budget", "statute"),
+        "黑豹队的防守只丢了308分",
+        base[:60],
+    ]
+    found = [ScoredChunk(Chunk(str(place), str(place), text, 0, 0, 1), 1.0) for place, text in enumerate(texts)]
+    assert [hit.chunk.id for hit in without_duplicates(found, 10)] == ["0", "2", "3", "4"]
+    assert [hit.chunk.id for hit in without_duplicates(found, 2)] == ["0", "2"]

@@ -7,7 +7,7 @@ import pytest
 
 from retrieval.exact_index import exact_search
 from retrieval.protocol import Vectors
-from retrieval.vector_index import TARGET_RECALL, Kind, VectorIndex, kind_for
+from retrieval.vector_index import TARGET_RECALL, Kind, VectorIndex, kind_for, raw_search, recall_of
 
 N, DIM = 1200, 24
 
@@ -65,3 +65,53 @@ def test_a_grown_graph_finds_old_and_new(vectors: Vectors):
 
 def test_the_kind_follows_the_size():
     assert [kind_for(10), kind_for(100_000), kind_for(10**6, compact=True)] == ["exact", "hnsw", "compact"]
+
+
+def test_the_oracle_reads_in_blocks_and_keeps_the_lower_of_equals(vectors: Vectors):
+    many = np.concatenate([vectors] * 60)
+    assert len(many) > 65_536
+    rows, scores = exact_search(many, vectors[:3], 61)
+    for line in range(3):
+        same = [line + N * copy for copy in range(60)]
+        assert rows[line, :60].tolist() == same
+        assert scores[line, 60] < scores[line, 59]
+    allowed = np.zeros(len(many), np.bool_)
+    allowed[[5, 70_000, 71_999]] = True
+    found, _ = exact_search(many, vectors[:2], 10, allowed)
+    assert [sorted(line) for line in found.tolist()] == [[5, 70_000, 71_999]] * 2
+
+
+@pytest.mark.parametrize("kind", ["hnsw", "compact"])
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.98])
+def test_a_filter_is_exact_however_much_it_lets_through(kind: Kind, share: float, vectors: Vectors, tmp_path: Path):
+    built = VectorIndex.build(np.arange(N, dtype=np.int64), vectors, kind)
+    index = VectorIndex.load(tmp_path, built.save(tmp_path))
+    allowed = np.random.default_rng(5).random(N) < share
+    _, truth = exact_search(vectors, vectors[:40], 50, allowed)
+    found, scores = index.search(vectors[:40], 50, allowed)
+    assert allowed[found].all()
+    assert np.allclose(scores, truth, atol=1e-5)
+
+
+def test_the_error_of_a_code_bounds_every_score(vectors: Vectors):
+    index = VectorIndex.build(np.arange(N, dtype=np.int64), vectors, "compact")
+    raw, rows = raw_search(index, vectors[:50], 5)
+    true = np.einsum("qd,qkd->qk", vectors[:50], vectors[rows])
+    assert 0 < np.abs(raw - true).max() <= index.code_error < 0.1
+
+
+def test_recall_counts_scores_so_that_equal_passages_are_equally_right():
+    truth = np.array([[0.9, 0.8, 0.7]], np.float32)
+    assert recall_of(np.array([[0.9, 0.7, 0.7]], np.float32), truth) == 1.0
+    assert recall_of(np.array([[0.9, 0.8, 0.6]], np.float32), truth) == pytest.approx(2 / 3)
+
+
+def test_a_build_reads_vectors_from_a_file(vectors: Vectors, tmp_path: Path):
+    mapped = np.lib.format.open_memmap(tmp_path / "vectors.npy", mode="w+", dtype=np.float32, shape=vectors.shape)
+    mapped[:] = vectors
+    mapped.flush()
+    built = VectorIndex.build(np.arange(N, dtype=np.int64), mapped, "hnsw")
+    changed = (tmp_path / "vectors.npy").stat().st_mtime_ns
+    index = VectorIndex.load(tmp_path, built.save(tmp_path))
+    assert (tmp_path / "vectors.npy").stat().st_mtime_ns == changed
+    assert np.mean(index.search(vectors, 1)[0][:, 0] == np.arange(N)) > 0.99
