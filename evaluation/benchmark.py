@@ -10,6 +10,7 @@ from core.config import Settings
 BENCHMARKS = {
     "engine": "evaluation.engine_benchmark",
     "ingest": "evaluation.ingest_benchmark",
+    "ingest-memory": "evaluation.ingest_memory",
     "retrieval": "evaluation.retrieval_benchmark",
 }
 

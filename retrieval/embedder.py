@@ -240,6 +240,15 @@ def instant_of(accurate: SentenceEncoder, settings: Settings) -> StaticEncoder:
     return StaticEncoder(accurate, settings.paths.models / f"{accurate.name}-instant")
 
 
+def in_profile(embedder: Embedder, profile: str, settings: Settings) -> Embedder:
+    """The same model in the profile `accurate` or `instant`; an encoder that has no profiles stays as it is."""
+    if isinstance(embedder, StaticEncoder) and profile == "accurate":
+        return embedder.base
+    if isinstance(embedder, SentenceEncoder) and profile == "instant":
+        return instant_of(embedder, settings)
+    return embedder
+
+
 def sibling(embedder: Embedder, name: str, settings: Settings) -> Embedder | None:
     """The other profile of `embedder`, where a collection remembers that one by `name`; else None."""
     if isinstance(embedder, StaticEncoder):

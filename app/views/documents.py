@@ -16,7 +16,7 @@ from app.wording import Wording
 from core.errors import FourfoldError
 from core.types import DEFAULT_COLLECTION
 from ingest.pipeline import IngestOptions
-from retrieval.embedder import open_embedder
+from retrieval.embedder import in_profile
 from retrieval.library import Library
 from retrieval.records import DocumentRecord, FailureRecord
 
@@ -84,7 +84,7 @@ def _new_collection(library: Library, words: Wording) -> None:
         key="new_profile",
     )
     if st.button(words("documents.create"), disabled=not wanted):
-        library.create(wanted, open_embedder(library.settings.model_copy(update={"encoder_profile": profile})))
+        library.create(wanted, in_profile(library.embedder, profile, library.settings))
         session.choose_collection(wanted)
         st.rerun()
 

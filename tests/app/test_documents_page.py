@@ -1,18 +1,21 @@
 """The documents page: empty, filled, failing, busy; uploads keep to their folder; the search tab."""
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from bs4 import BeautifulSoup
 from streamlit.testing.v1 import AppTest
 
 from app.container import Container
-from app.ingest_jobs import Progress, advance, safe_name
+from app.ingest_jobs import FileLine, Progress, advance, safe_name
 from app.library import summaries
+from app.views.document_preview import marked_html
 from app.wording import Wording
 from core.language import Bilingual
-from core.types import DEFAULT_COLLECTION
+from core.types import DEFAULT_COLLECTION, Chunk
 from evaluation.exam_store import open_store
-from ingest.events import Embedded, FileDone, FileFailed
+from ingest.events import Embedded, FileDone, FileFailed, FileRemoved, FileRenamed
 
 EN = Wording("en")
 TEXT = "# Harbour guide\n\nThe lighthouse of Port Ellis is 41 metres tall.\n"
@@ -135,3 +138,43 @@ def test_a_search_becomes_a_question_of_the_exam(page: AppTest, box: Container, 
     (item,) = open_store(box.settings).items(DEFAULT_COLLECTION, "kept")
     assert (item.question, item.answers, item.origin) == ("How tall is the lighthouse?", ("41 metres",), "retrieval")
     assert item.uri.endswith("harbour.md")
+
+
+def test_every_file_of_a_run_has_a_line(box: Container, folder: Path):
+    ingest(box, folder)
+    job = box.ingest.job(DEFAULT_COLLECTION)
+    assert job is not None
+    lines = {line.name: line for line in job.progress.files}
+    assert set(lines) == {"harbour.md", "broken.pdf"}
+    assert (lines["harbour.md"].status, lines["harbour.md"].passages) == ("ok", 1)
+    assert lines["broken.pdf"].status == "failed"
+    assert "damaged" in lines["broken.pdf"].remarks[0].en
+    renamed = advance(job.progress, FileRenamed("/a/old.md", "/a/new.md")).files[0]
+    assert (renamed.name, renamed.status) == ("old.md → new.md", "renamed")
+    assert advance(Progress(), FileRemoved("/a/gone.md")).files == (FileLine("gone.md", "removed"),)
+
+
+def test_passages_are_marked_in_their_text_and_nothing_of_it_is_markup():
+    text = "Before <b>bold</b>. First passage here. Second passage."
+    chunks = [
+        Chunk("1", "d", text[0:19], 0, 0, 19),
+        Chunk("2", "d", text[20:39], 1, 20, 39, heading_path=('A "quoted" heading',)),
+        Chunk("3", "d", text[30:], 2, 30, len(text)),
+    ]
+    drawn = BeautifulSoup(marked_html(text, chunks), "html.parser")
+    assert drawn.get_text() == text
+    assert drawn.find("b") is None
+    assert [span.get_text() for span in drawn.find_all("span")] == [text[0:19], text[20:39], text[39:]]
+    assert drawn.find_all("span")[1]["title"] == '2: A "quoted" heading'
+
+
+def test_a_collection_is_made_with_a_profile(page: AppTest, box: Container):
+    page.run()
+    page.text_input(key="new_collection").set_value("quick").run()
+    page.radio(key="new_profile").set_value("instant").run()
+    next(button for button in page.button if button.label == EN("documents.create")).click().run()
+    assert not page.exception
+    library = box.parts().library
+    with closing(library.reader("quick")) as store:
+        # The encoder of the tests has no profiles; that of a model has (tests/retrieval/test_static_encoder.py).
+        assert store.meta("embedder") == library.embedder.name

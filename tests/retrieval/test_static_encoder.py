@@ -10,7 +10,7 @@ import pytest
 from core.config import Settings
 from core.errors import EncoderMismatchError
 from core.types import Scope
-from retrieval.embedder import SentenceEncoder, instant_of, open_embedder, sibling
+from retrieval.embedder import SentenceEncoder, in_profile, instant_of, open_embedder, sibling
 from retrieval.library import Library
 from retrieval.static_encoder import DIMENSION, StaticEncoder, distil, frequency_ranks
 from tests.retrieval import tiny_bert
@@ -106,6 +106,9 @@ def test_the_setting_chooses_the_profile(base: SentenceEncoder, tmp_path: Path):
     back = sibling(instant, accurate.name, settings(tmp_path, "instant"))
     assert back is not None
     assert back.name == accurate.name
+    assert in_profile(accurate, "instant", settings(tmp_path, "accurate")).name == instant.name
+    assert in_profile(instant, "accurate", settings(tmp_path, "instant")).name == accurate.name
+    assert in_profile(instant, "instant", settings(tmp_path, "instant")) is instant
     assert sibling(accurate, "another", settings(tmp_path, "accurate")) is None
 
 
