@@ -21,9 +21,10 @@ from inference.value_grammar import ValueGrammar
 from training.examples import Example, written_out
 from training.tool_cases import ToolCase, read_tool_cases
 
-SETS = ("seal_tools", "glaive_toolcall_en", "glaive_toolcall_zh", "toolalpaca_eval", "api_bank_dialogues")
-LONGEST_QUESTION = 400
-MOST_MISFITS = 2
+# The Chinese half of Glaive is left out: the model that is trained writes no Chinese.
+SETS = ("seal_tools", "glaive_toolcall_en", "toolalpaca_eval", "api_bank_dialogues")
+LONGEST_QUESTION = 320
+MOST_MISFITS = 1
 # A form whose learned values are fewer than this share teaches mostly what it cannot copy.
 LEAST_LEARNED = 0.6
 
