@@ -76,10 +76,12 @@ def run(options: argparse.Namespace, settings: Settings) -> dict[str, Any]:
         library = Library(settings.model_copy(update={"home": Path(home)}), encoder)
         cases = _outsider_cases(settings) if options.outsiders else _own(options, settings, library)
     if options.refit:
+        if not options.outsiders and (settings.eval_data / "qa").is_dir():
+            cases += [one for one in _outsider_cases(settings) if not one.is_kept]
         told = History(settings.paths.conversations_file).overrules()
         weights = refit(cases, told, Library(settings, encoder), settings)
     router = Router(load_weights(weights) if weights.is_file() else None)
-    half = "all" if options.outsiders else options.half
+    half = options.half
     chosen = [case for case in cases if half == "all" or case.is_kept == (half == "kept")]
     result = {"half": half, "weights": weights.name if weights.is_file() else "bundled"} | measured(router, chosen)
     return {name: value for name, value in result.items() if not (options.outsiders and name == "milliseconds")}

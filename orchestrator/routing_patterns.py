@@ -9,11 +9,16 @@ from collections.abc import Mapping
 from core.language import Bilingual
 
 _UNITS = (
-    r"(?:miles?|km|kilomet(?:re|er)s?|met(?:re|er)s?|cm|inch(?:es)?|feet|foot|yards?|grams?|kg|kilograms?|kilos?|ounces?|"
-    r"oz|pounds?|lbs?|lit(?:re|er)s?|gallons?|cups?|celsius|fahrenheit|kelvin|°[cf]|kwh|joules?|calories|bytes?|[kmgt]i?b|"
-    r"hectares?|acres?|knots?|mph|km/h)"
+    r"(?:miles?|km|(?:kilo|centi|milli)?(?:met(?:re|er)s?|grams?|lit(?:re|er)s?)|cm|mm|inch(?:es)?|feet|foot|yards?|kg|"
+    r"kilos?|ounces?|oz|pounds?|lbs?|stones?|tons?|tonnes?|gallons?|pints?|quarts?|cups?|(?:tea|table)spoons?|celsius|"
+    r"fahrenheit|kelvin|°[cf]|kwh|joules?|calories|bytes?|[kmgt]i?b|hectares?|acres?|knots?|mph|km/h)"
 )
 _NUMBER = r"\d[\d.,]*"
+# Numbers as people say them: "seventeen plus three", "a hundred kilometers".
+_SPOKEN = (
+    r"(?:\d[\d.,]*|an?|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|(?:thir|four|fif|six|seven|eigh|"
+    r"nine)teen|(?:twen|thir|for|fif|six|seven|eigh|nine)ty|hundred|thousand|million|half)"
+)
 _UNITS_ZH = (
     r"(?:英里|公里|千米|米|厘米|英寸|英尺|克|千克|公斤|斤|两|盎司|磅|升|毫升|加仑|摄氏度?|华氏度?|亩|公顷|平方米)"
 )
@@ -28,6 +33,8 @@ PATTERNS: Mapping[str, tuple[tuple[re.Pattern[str], ...], Bilingual]] = {
         (
             re.compile(rf"{_NUMBER}\s*[-+*/×÷^]\s*\(?\s*{_NUMBER}|\)\s*[-+*/×÷]\s*\d"),
             re.compile(rf"{_NUMBER}\s*(?:%|percent|per cent)\s*(?:of|off|discount)", re.I),
+            re.compile(rf"\b{_SPOKEN} (?:plus|minus|times|over|added to|squared|cubed|to the power)\b", re.I),
+            re.compile(rf"\b(?:divide|multiply|add|subtract|factor) {_SPOKEN}\b.{{0,30}}\b(?:by|to|from|and)\b", re.I),
             _words(
                 r"square root",
                 r"cube root",
@@ -49,7 +56,11 @@ PATTERNS: Mapping[str, tuple[tuple[re.Pattern[str], ...], Bilingual]] = {
     "conversion": (
         (
             re.compile(rf"{_NUMBER}\s*{_UNITS}\b.{{0,20}}\b(?:to|in|into|as)\b\s+{_UNITS}\b", re.I),
-            re.compile(rf"how many {_UNITS} (?:are|is|in|make)\b", re.I),
+            re.compile(rf"how many {_UNITS} (?:are|is|in|make|equals?|will|do|does|per)\b", re.I),
+            re.compile(rf"\b{_SPOKEN} {_UNITS}\b.{{0,12}}\b(?:to|in|into|as|equals?)\b.{{0,12}}\b{_UNITS}\b", re.I),
+            re.compile(
+                rf"\b(?:convert|change|turn|between|from)\b.{{0,12}}\b{_UNITS} (?:to|into|and|from) {_UNITS}\b", re.I
+            ),
             re.compile(rf"{_NUMBER}\s*{_UNITS_ZH}.{{0,8}}(?:多少|换算|等于|是几|转换|合)"),
             re.compile(rf"换算.{{0,10}}{_UNITS_ZH}"),
         ),
@@ -63,6 +74,18 @@ PATTERNS: Mapping[str, tuple[tuple[re.Pattern[str], ...], Bilingual]] = {
                 r"time (?:is it )?(?:now )?in [A-Z][a-z]+ (?:right )?now",
             ),
             _words(r"\d{1,2}(?::\d\d)?\s*(?:am|pm)?\s+.{0,25}time (?:to|in) .*", r"it'?s \d{1,2}:\d\d in .*time.*"),
+            _words(r"time ?zones?", r"(?:tell|give|let) me (?:know )?the time", r"(?:do|you) (?:you )?have the time"),
+            _words(
+                r"what time (?:it )?is(?: it)?", r"what day (?:it )?is(?: it)?", r"what(?:'s| is)? the (?:\w+ )?date"
+            ),
+            _words(
+                r"(?:the|full|today'?s|current) (?:\w+ )?date (?:is )?(?:today|tomorrow|for today|yesterday|it will be)"
+            ),
+            _words(
+                r"what (?:date|day) (?:will it be|is (?:today|tomorrow)|was yesterday)",
+                r"date (?:is )?(?:it )?tomorrow",
+            ),
+            re.compile(r"时区|(?:明天|后天|昨天)(?:是)?(?:几号|星期几|周几|几月几号)"),
             re.compile(
                 r"现在(?:是)?(?:几点|什么时间)|几点了|当前时间|今天(?:是)?(?:几号|星期几|周几|几月几号)|时间.{1,12}点.{0,4}是.{0,8}几点|"
                 r"把.{2,6}时间.{1,10}换成"
@@ -166,7 +189,8 @@ PATTERNS: Mapping[str, tuple[tuple[re.Pattern[str], ...], Bilingual]] = {
                 r"fix the grammar)\b",
                 re.I,
             ),
-            re.compile(r"翻译成|译成|改正|病句|语病|润色"),
+            re.compile(r"\b(?:how (?:would|do|can|should) (?:i|you|they|we)|the (?:word|way)).{0,6} say\b", re.I),
+            re.compile(r"翻译成|译成|改正|病句|语病|润色|用.{1,4}[语文]怎么说"),
             _words(r"shorter", r"longer", r"another one", r"once more"),
             re.compile(r"^(?:再短|再长|再来|换一个|再简短)"),
         ),
@@ -179,6 +203,7 @@ PATTERNS: Mapping[str, tuple[tuple[re.Pattern[str], ...], Bilingual]] = {
                 r"compare|who (?:are you|wrote))\b",
                 re.I,
             ),
+            re.compile(r"\bwhat (?:does )?[\w' ]{1,30} means?\b|\bthe meaning of\b|\bdefin(?:e|ition)\b", re.I),
             re.compile(
                 r"^(?:什么是|怎样|为什么|解释|举例|用简单|比较|概括|初学者)|是怎么[^样]|有什么区别|有哪些利弊|是什么意思"
             ),
@@ -220,10 +245,15 @@ PATTERNS: Mapping[str, tuple[tuple[re.Pattern[str], ...], Bilingual]] = {
                 r"categori[sz]e",
                 r"tag",
                 r"(?:our|company'?s|house) style",
-                r"ticket",
-                r"topic of",
+                r"(?:this|the|a|support|customer'?s?) ticket",
+                r"topic of (?:this|the)",
+                r"(?:what|which|right|correct|the) (?:category|class)",
             ),
-            re.compile(r"打(?:上)?标签|贴标签|分类|归类|归到|哪一?类|标注|(?:公司|我们)的?(?:风格|文风)|工单|标签"),
+            re.compile(r"\bcategory\s*[?:)]|\bsort (?:this|it|these|them)\b.{0,30}\binto\b", re.I),
+            re.compile(
+                r"打(?:上)?标签|贴标签|分类|归类|归到|归入|哪一?类|标注|(?:公司|我们)的?(?:风格|文风)|工单|标签"
+            ),
+            re.compile(r"类别\s*[：:？?）)]|(?:什么|一个|哪个|合适的|正确的)(?:类别|类目)"),
         ),
         Bilingual(en="it asks for a label or a style", zh="要求打标签或改写风格"),
     ),

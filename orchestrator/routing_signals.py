@@ -10,6 +10,9 @@ from orchestrator.routing_patterns import PATTERNS, TOOL_TASKS
 from orchestrator.words import terms
 from tools.shortcuts import direct_call
 
+# A question of so few content words lies near some passage by chance.
+LITTLE = 2
+
 
 @dataclass(frozen=True)
 class AdapterDomain:
@@ -39,6 +42,7 @@ def signals_of(question: Question, probe: Probe) -> dict[str, float]:
             found[name] = max(found[name], value / 2)
     found["tool_task"] = max(found[name] for name in TOOL_TASKS)
     found.update(_evidence_signals(question.text, probe.retrieval))
+    found["says_little"] = float(len(set(terms(question.text))) <= LITTLE)
     found["direct_call"] = float(direct_call(question.text, probe.tools) is not None)
     found["adapter_match"] = max((_resemblance(question.text, domain) for domain in probe.adapters), default=0.0)
     if leaning:
@@ -88,9 +92,10 @@ _PROBE_TEXTS: Mapping[str, Bilingual] = {
     "evidence_strong": Bilingual(en="your documents hold good evidence", zh="您的文档中有充分证据"),
     "evidence_value": Bilingual(en="how close the best passage is", zh="最佳段落的接近程度"),
     "term_coverage": Bilingual(en="the words of the question stand in a passage", zh="问题中的词出现在某个段落中"),
+    "says_little": Bilingual(en="too few words to know a passage by", zh="用词太少，难以据此认定段落"),
     "direct_call": Bilingual(en="its words name a call of a tool", zh="问题的措辞直接对应某个工具"),
     "adapter_match": Bilingual(en="it resembles what an adapter was trained for", zh="与某个适配器的训练任务相似"),
 }
 
 PROBE_SIGNALS = ("evidence_strong", "evidence_value", "term_coverage", "direct_call", "adapter_match")
-SIGNAL_NAMES: Sequence[str] = (*PATTERNS, "tool_task", *PROBE_SIGNALS)
+SIGNAL_NAMES: Sequence[str] = (*PATTERNS, "tool_task", "says_little", *PROBE_SIGNALS)

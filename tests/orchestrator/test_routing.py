@@ -35,6 +35,14 @@ EARLIER = (Message("user", "How long is the Yangtze river?"), Message("assistant
         ("写一首关于秋天的诗", "prompt"),
         ("Label this message: my card is lost", "finetuned"),
         ("给这条留言打标签：卡丢了", "finetuned"),
+        ("what is seventeen plus three", "tools"),
+        ("how many teaspoons are in two tablespoons", "tools"),
+        ("which timezone is Lisbon in", "tools"),
+        ("明天几号", "tools"),
+        ("Which category fits: my card is lost", "finetuned"),
+        ("这句话属于什么类别：卡丢了", "finetuned"),
+        ("what does quixotic mean", "prompt"),
+        ("how would I say good night in Italian", "prompt"),
     ],
 )
 def test_each_mode_is_found_and_has_a_receipt(text: str, mode: str):
@@ -55,11 +63,20 @@ def test_a_mode_with_nothing_to_work_with_is_never_chosen():
 
 
 @pytest.mark.parametrize(
-    "text", ["Is it a calculated risk?", "An excellent stabletop", "提几点建议", "Tokenism in film"]
+    "text",
+    [
+        "Is it a calculated risk?",
+        "An excellent stabletop",
+        "提几点建议",
+        "Tokenism in film",
+        "A one-plus phone",
+        "First-class timezoned wordiness",
+        "Cupboards and inchworms",
+    ],
 )
 def test_no_keyword_inside_another_word_decides(text: str):
     found = signals_of(Question(text), Probe())
-    assert {name for name, value in found.items() if value} <= {"explanation", "creation"}
+    assert {name for name, value in found.items() if value} <= {"explanation", "creation", "says_little"}
 
 
 def test_a_vote_decides_between_near_equals():
