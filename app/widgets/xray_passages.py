@@ -79,17 +79,17 @@ def passage_attention(subject: Subject, given: Given) -> PassageAttention:
     return subject.kept("seen", look, given.prompt, given.answer)
 
 
-def passage_map(subject: Subject, given: Given, seen: PassageAttention, key: str) -> tuple[int, int] | None:
-    """Sentences by passages as a picture; the (sentence, passage) that was clicked, from 0."""
+def passage_map(subject: Subject, given: Given, seen: PassageAttention, pick: str = "") -> tuple[int, int] | None:
+    """Sentences by passages as a picture; with a key in `pick` the (sentence, passage) that was clicked, from 0."""
     ways = ("mean", "strongest")
     way = st.segmented_control(
-        subject.say("which_attention"), ways, default="mean", required=True, format_func=subject.say, key=f"way_{key}"
+        subject.say("which_attention"), ways, default="mean", required=True, format_func=subject.say, key=f"way_{pick}"
     )
     sentences = [f"{place + 1} {plain_label(text, 40)}" for place, text in enumerate(seen.sentences)]
     names = _names(given)
     values = seen.mean if way == "mean" else seen.strongest
     titles = (subject.say("sentence"), subject.say("passage"), subject.say("weight"))
-    clicked = charts.heatmap(values, sentences, names, titles, (0.0, max(0.01, float(values.max()))), key)
+    clicked = charts.heatmap(values, sentences, names, titles, (0.0, max(0.01, float(values.max()))), pick)
     return (sentences.index(clicked[0]), names.index(clicked[1])) if clicked and clicked[0] in sentences else None
 
 
@@ -131,7 +131,7 @@ def _draw_found(subject: Subject, given: Given, found: Attribution, seen: Passag
     _by_token(subject, given, found, names)
     if seen is not None:
         st.markdown(f"**{subject.say('attention_by_passage')}**")
-        passage_map(subject, given, seen, "passages_cell")
+        passage_map(subject, given, seen)
         subject.myth(attention_is_not_use(found.used, int(seen.mean.sum(axis=0).argmax())))
     _keep(subject, given, found, seen)
 
