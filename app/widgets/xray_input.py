@@ -4,6 +4,7 @@ import numpy as np
 import streamlit as st
 
 from app.widgets import xray_charts as charts
+from app.widgets.answer_text import plain_label
 from app.widgets.xray_state import Subject
 from interpretability import embeddings
 from interpretability.model_file import Floats
@@ -136,7 +137,7 @@ def _arithmetic(subject: Subject) -> None:
         vector = embeddings.combine(subject.xray.model, plus, minus)
         table = subject.xray.model.embedding
         best = subject.kept("sum", lambda: embeddings.nearest(table, vector, 1)[0].token_id, *plus, -1, *minus)
-        subject.myth(sums_name_their_own_words(subject.names([best])[0], best in (*plus, *minus)))
+        subject.myth(sums_name_their_own_words(plain_label(subject.names([best])[0], 40), best in (*plus, *minus)))
 
 
 def _words(subject: Subject, text: str) -> list[int]:

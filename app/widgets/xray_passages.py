@@ -9,7 +9,6 @@ import streamlit as st
 
 from app import session
 from app.widgets import xray_charts as charts
-from app.widgets.answer_text import plain_label
 from app.widgets.xray_state import Subject
 from core.grounded_prompt import NumberedPassage, grounded_messages, grounded_parts
 from core.language import language_of
@@ -85,7 +84,7 @@ def passage_map(subject: Subject, given: Given, seen: PassageAttention, pick: st
     way = st.segmented_control(
         subject.say("which_attention"), ways, default="mean", required=True, format_func=subject.say, key=f"way_{pick}"
     )
-    sentences = [f"{place + 1} {plain_label(text, 40)}" for place, text in enumerate(seen.sentences)]
+    sentences = [f"{place + 1} {' '.join(text.split())[:40]}" for place, text in enumerate(seen.sentences)]
     names = _names(given)
     values = seen.mean if way == "mean" else seen.strongest
     titles = (subject.say("sentence"), subject.say("passage"), subject.say("weight"))
