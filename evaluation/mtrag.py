@@ -17,6 +17,8 @@ from evaluation.figures import mean_with_interval
 from evaluation.metrics import hit, ndcg, recall
 from evaluation.retrieval import cached_library, collection_of
 from orchestrator.query_rewriter import standalone_query
+from retrieval.fakes import HashEmbedder
+from retrieval.library import Library
 from retrieval.protocol import Searcher
 from retrieval.retriever import HybridSearcher, Leg
 
@@ -51,6 +53,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, settings: Settings) -> dict[str, Any]:
     """Search both ways and measure; returns the JSON object that is printed."""
     library = cached_library(settings)
+    if options.leg == "lexical":
+        # Keywords need no encoder, and embedding all contexts is most of the work.
+        library = Library(library.settings, HashEmbedder())
     collection = collection_of(library, read_contexts(options.contexts))
     turns = later_turns(read_questions(options.questions, options.limit or None))
     searcher = HybridSearcher(library, options.leg, arranged=False)
