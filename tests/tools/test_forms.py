@@ -4,11 +4,11 @@ import json
 from typing import Any
 
 import pytest
-from llguidance import LLMatcher
+from llguidance import LLMatcher, LLTokenizer
 
 from core.types import ToolCall
 from evaluation.call_rules import calls_are_right
-from inference.call_schema import function_of
+from inference.call_schema import accepts, function_of
 from inference.fakes import FakeEngine
 from inference.form_filling import FormFiller
 from inference.form_layout import LEFT_OUT
@@ -48,6 +48,43 @@ def test_proper_names_stay_whole_and_from_and_to_point() -> None:
     museum = Grounding("When does the Metropolitan Museum of Art open?").strings_for("museum", {})
     assert "Metropolitan Museum of Art" in museum
     assert not {"Museum of Art", "Metropolitan", "the Metropolitan"} & set(museum)
+
+
+@pytest.mark.parametrize(
+    ("name", "description", "text", "value"),
+    [
+        ("url", "the page", "Open https://example.com/a/b.txt, please", "https://example.com/a/b.txt"),
+        ("email", "the address", "My mail is jo.b@example.org.", "jo.b@example.org"),
+        ("time", "when", "Wake me at 10:30 AM tomorrow", "10:30 AM"),
+        ("userId", "the user", "I am 123456789 here", "123456789"),
+        ("person", "whose", "Tell me Mary Shelley's age", "Mary Shelley"),
+        ("author", "of the book", "Books by J.K. Rowling, please", "J.K. Rowling"),
+        ("message", "what to send", 'Send "Don\'t forget the cat" to Ann', "Don't forget the cat"),
+        ("formula", "what to compute", "What is (5+6)*3?", "(5+6)*3"),
+        ("start", "first day (YYYY-MM-DD)", "from May 12, 2022 on", "2022-05-12"),
+        ("destination", "where to", "I need to book a hotel in Paris", "Paris"),
+        ("path", "of the file", "Open data/2024/sales.csv", "data/2024/sales.csv"),
+    ],
+)
+def test_what_belongs_together_is_offered_whole(name: str, description: str, text: str, value: str) -> None:
+    schema = {"type": "string", "description": description}
+    assert value in Grounding(text).strings_for(name, schema)
+    grammar = LLMatcher.grammar_from_lark(ValueGrammar(Grounding(text)).line_of(name, schema))
+    tokenizer = LLTokenizer("byte")
+    tokens = tokenizer.tokenize_str(f" {json.dumps(value)}\n")
+    assert LLMatcher(tokenizer, grammar).try_consume_tokens(tokens) == len(tokens)
+
+
+def test_a_discount_is_a_percentage_and_a_rate_a_fraction() -> None:
+    text = Grounding("20% off a jacket of 200")
+    assert 20 in text.numbers_for("discount", {"type": "number"})
+    assert 0.2 in text.numbers_for("rate", {"type": "number"})
+    assert 20 not in text.numbers_for("rate", {"type": "number"})
+
+
+def test_an_enumeration_of_another_type_is_not_offered() -> None:
+    grammar = ValueGrammar(None).line_of("level", {"type": "integer", "enum": ["1", 2, 3]})
+    assert ('"2"' in grammar, '"\\"1\\""' in grammar) == (True, False)
 
 
 @pytest.mark.parametrize(
@@ -122,3 +159,12 @@ def test_python_type_names_become_json_schema() -> None:
     parameters = function_of(AREA)["parameters"]
     assert (parameters["type"], parameters["properties"]["height"]["type"]) == ("object", "number")
     assert json.loads(json.dumps(parameters)) == parameters
+
+
+def test_what_cannot_be_kept_of_a_schema_is_no_restriction() -> None:
+    odd = {"name": "f", "parameters": {"properties": {"a": {"type": "any", "pattern": "["}}, "required": ["a", "gone"]}}
+    parameters = function_of(odd)["parameters"]
+    assert parameters == {"type": "object", "properties": {"a": {}}, "required": ["a"]}
+    assert accepts(parameters, {"a": [1]})
+    assert not accepts(parameters, {"a": 1, "b": 2})
+    assert not accepts(parameters, {})
