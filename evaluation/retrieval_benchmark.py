@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from core.config import Settings
-from core.language import sentence_spans
 from evaluation.datasets import read_contexts, read_questions
 from evaluation.retrieval import cached_library, collection_of
 from evaluation.retrieval_corpus import fill, read_passages
@@ -24,6 +23,7 @@ from evaluation.retrieval_speed import COLLECTION, Questions, encoded, measure_d
 from retrieval.calibration import refresh_calibration
 from retrieval.indexing import refresh_vectors, refresh_words
 from retrieval.library import Library
+from retrieval.probing import middle_sentence
 from retrieval.store import CollectionStore
 
 _LEGS: dict[str, Callable[[Library, Questions], dict[str, Any]]] = {
@@ -69,11 +69,13 @@ def _build(library: Library, source: Library, options: argparse.Namespace, setti
     done: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     with CollectionStore(library.settings.paths.collection(COLLECTION), writable=True, name=COLLECTION) as store:
         store.bind(library.embedder.name, library.embedder.dimension)
-        kind = "compact" if options.compact else "full"
+        kind, encode = "compact" if options.compact else "full", library.embedder.embed_documents
         steps: dict[str, Callable[[], Any]] = {
             "rows": lambda: _fill(library, store, source, options, settings),
             "words": lambda: refresh_words(store, force=True),
-            kind: lambda: refresh_vectors(store, compact=options.compact, force=True, threads=options.threads),
+            kind: lambda: refresh_vectors(
+                store, compact=options.compact, force=True, encode=encode, threads=options.threads
+            ),
             "calibration": lambda: refresh_calibration(store, library.embedder, {}),
         }
 
@@ -109,14 +111,8 @@ def _fill(
     some = draw.sample(real.chunks, min(options.queries, len(real)))
     texts = {
         "questions": draw.sample(asked, min(options.queries, len(asked))),
-        "sentences": [_middle_sentence(chunk.text) for chunk in some],
+        "sentences": [middle_sentence(chunk) for chunk in some],
     }
     (library.settings.home / "questions.json").write_text(json.dumps(texts, ensure_ascii=False), encoding="utf-8")
     fill(store, real, options.chunks)
     return {"real_passages": len(real)}
-
-
-def _middle_sentence(text: str) -> str:
-    spans = sentence_spans(text) or [(0, len(text))]
-    start, end = spans[len(spans) // 2]
-    return text[start:end]

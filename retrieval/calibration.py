@@ -4,14 +4,13 @@ Sentences of the collection are searched by vector: an encoder that knows their 
 the sentence; one that does not, misses it half of the time.
 """
 
-import random
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from core.language import Language, language_of, sentence_spans
-from core.types import Chunk
+from core.language import Language, language_of
 from retrieval.evidence import Background, Calibration, Signals, foreign_questions, measure_background
 from retrieval.lexical_index import LexicalQuery, parse_query
+from retrieval.probing import own_sentences
 from retrieval.protocol import Embedder, Vectors
 from retrieval.store import CollectionStore
 from retrieval.view import CollectionView
@@ -54,7 +53,7 @@ def calibrate(view: CollectionView, embedder: Embedder, foreign: ForeignVectors)
     for language, questions in foreign_questions().items():
         if language not in foreign:
             foreign[language] = embedder.embed_documents(questions)
-    probes = _own_sentences(view.store)
+    probes = own_sentences(view.store, _SAMPLE)
     trust = {
         language: _trust(view, embedder, [probe for probe in probes if language_of(probe[1]) == language])
         for language in ("en", "zh")
@@ -78,19 +77,6 @@ def signals(
     background = view.dense.background(vector)
     contrast = (tops[0] - background) / max(1e-6, 1.0 - background) if tops[0] else 0.0
     return Signals(contrast, tops[1] / max(1e-9, view.lexical.ceiling(query)), trust)
-
-
-def _own_sentences(store: CollectionStore) -> list[tuple[int, str]]:
-    """A sentence from the middle of each of some chunks, with the chunk's number."""
-    numbers = [int(row[0]) for row in store.rows("SELECT chunk FROM vectors")]
-    chosen = random.Random(0).sample(numbers, min(_SAMPLE, len(numbers)))  # noqa: S311
-    return [(number, _middle_sentence(chunk)) for number, chunk in store.chunks_by_number(chosen).items()]
-
-
-def _middle_sentence(chunk: Chunk) -> str:
-    spans = sentence_spans(chunk.text) or [(0, len(chunk.text))]
-    start, end = spans[len(spans) // 2]
-    return chunk.text[start:end]
 
 
 def _trust(view: CollectionView, embedder: Embedder, probes: Sequence[tuple[int, str]]) -> float | None:

@@ -102,7 +102,8 @@ class Library:
         """Bring the indexes and the calibration of a collection open for writing up to date; cheap where they are."""
         remote = self.remote(store)
         if remote is None:
-            refresh_indexes(store, compact=self.is_compact(store.counts()["vectors"]))
+            compact = self.is_compact(store.counts()["vectors"])
+            refresh_indexes(store, compact=compact, encode=self.embedder.embed_documents)
             refresh_calibration(store, self.embedder_of(store), self._foreign_of(store))
             return
         from retrieval.backends.follow import follow

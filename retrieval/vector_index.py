@@ -66,12 +66,14 @@ class VectorIndex:
         vectors: Vectors,
         kind: Kind,
         before: "VectorIndex | None" = None,
+        probes: Vectors | None = None,
         threads: int = 0,
     ) -> "VectorIndex":
         """Index float32 (n, dimension) unit rows under `numbers` (n,), and tune it to its target recall.
 
         `vectors` may be mapped from a file. `before` is an index over the first rows of the same: its graph is grown
-        instead of built anew. `threads` 0 leaves one core to the rest of the machine.
+        instead of built anew. `probes` are questions to tune it by, float32 (q, dimension) unit rows. `threads` 0
+        leaves one core to the rest of the machine.
         """
         if kind == "exact":
             return cls(kind, numbers, vectors)
@@ -83,7 +85,7 @@ class VectorIndex:
         faiss.omp_set_num_threads(1)
         index = cls(kind, numbers, vectors, graph)
         index.code_error = 0.0 if kind == "hnsw" else _largest_error(index._storage, vectors)
-        index._tune()
+        index._tune(_mixed_pairs(vectors) if probes is None else probes)
         return index
 
     def __len__(self) -> int:
@@ -171,9 +173,8 @@ class VectorIndex:
                 return best, scores
             wanted = min(most, wanted * 4)
 
-    def _tune(self) -> None:
-        """Choose the shortest search that reaches the target recall on questions made from the collection itself."""
-        queries = _probes(self.vectors)
+    def _tune(self, queries: Vectors) -> None:
+        """Choose the shortest search that reaches the target recall on these questions."""
         _, truth = exact_search(self.vectors, queries, 10)
         for self.ef_search in _EF_CHOICES:
             _, found = self._walk(queries, truth.shape[1])
@@ -182,17 +183,13 @@ class VectorIndex:
                 return
 
 
-def _probes(vectors: Vectors, sample: int = 400) -> Vectors:
-    """Questions about the collection: each means one passage, and as much again that none of them says.
+def _mixed_pairs(vectors: Vectors, sample: int = 256) -> Vectors:
+    """Where no question is at hand, what lies between two passages: harder to find than what a person asks.
 
-    So they lie as far from the passages as real ones do (cosine of the best about .7, of the tenth about .5). Passages
-    themselves flattered the graph; pairs of unrelated ones, between which nobody asks, made it search six times as
-    long as real questions need (evaluation/DECISIONS.md).
+    The passages themselves, or with noise added, flatter a graph (evaluation/DECISIONS.md).
     """
-    generator = np.random.default_rng(0)
-    queries = vectors[np.sort(generator.integers(0, len(vectors), sample))]
-    noise = generator.normal(size=queries.shape).astype(np.float32)
-    queries = queries + noise / np.linalg.norm(noise, axis=1, keepdims=True)
+    one, other = np.random.default_rng(0).integers(0, len(vectors), (2, sample))
+    queries = vectors[one] + vectors[other]
     return np.asarray(queries / np.maximum(np.linalg.norm(queries, axis=1, keepdims=True), 1e-9), np.float32)
 
 
