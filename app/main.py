@@ -20,6 +20,8 @@ PAGES = {
     "xray": ":material/radiology:",
     "models": ":material/memory:",
 }
+# Pages that put things side by side take the width that there is.
+SIDE_BY_SIDE = ("compare", "prompts", "exam")
 
 
 def main() -> None:
@@ -34,6 +36,9 @@ def main() -> None:
         pages[name] = st.Page(_view(name), title=words(f"nav.{name}"), icon=icon, url_path=name)
     session.remember_pages(pages)
     page = st.navigation(list(pages.values()))
+    if page.url_path in SIDE_BY_SIDE:
+        st.set_page_config(layout="wide")
+        st.html(theme.WIDE)
     sidebar.draw(pages["chat"])
     page.run()
     jobs.draw_drawer()

@@ -5,6 +5,8 @@ from pathlib import Path
 STYLE = Path(__file__).parent / "style.css"
 BRAND = Path(__file__).parent / "brand.svg"
 WORDMARK = Path(__file__).parent / "wordmark.svg"
+# Wide, but no wider than the eye follows.
+WIDE = "<style>.stMainBlockContainer { max-width: 76rem; }</style>"
 
 _FONT = "'Source Sans', 'PingFang SC', 'Microsoft YaHei', 'Noto Sans CJK SC', sans-serif"
 _SHARED: dict[str, object] = {

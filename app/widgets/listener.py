@@ -1,4 +1,4 @@
-"""Makes the citation chips and copy buttons inside an answer's text answer to a click.
+"""Makes the citation chips inside an answer's text answer to a click, and one key lead to the search.
 
 The text itself is drawn by `st.html`, which removes scripts; this component, our own code only, listens beside it.
 """
@@ -15,6 +15,24 @@ export default function({ data, setTriggerValue }) {
   return () => chips.forEach((chip) => { chip.onclick = null; });
 }
 """
+
+_SEARCH_SCRIPT = """
+export default function() {
+  const focus = (event) => {
+    if ((event.ctrlKey || event.metaKey) && !event.shiftKey && event.key.toLowerCase() === "k") {
+      const field = document.querySelector(".st-key-conversation_search input");
+      if (field) { event.preventDefault(); field.focus(); }
+    }
+  };
+  document.addEventListener("keydown", focus);
+  return () => document.removeEventListener("keydown", focus);
+}
+"""
+
+
+def listen_for_search() -> None:
+    """Ctrl+K (or Cmd+K) puts the cursor into the search of conversations."""
+    st.components.v2.component("fourfold_search_key", js=_SEARCH_SCRIPT)(key="search_key", height=1)
 
 
 def listen(answer_id: str) -> None:

@@ -8,6 +8,7 @@ from app import session
 from app.container import Container
 from app.widgets import jobs
 from app.widgets.answer_text import plain_label
+from app.widgets.listener import listen_for_search
 from core.language import Language
 from inference.protocol import ModelInfo
 from orchestrator.history import Conversation
@@ -45,11 +46,12 @@ def _conversations(chat_page: Any) -> None:
     history = session.container().history
     wanted = st.text_input(
         words("sidebar.search"),
-        placeholder=words("sidebar.search"),
+        placeholder=words("sidebar.search_key"),
         label_visibility="collapsed",
         icon=":material/search:",
         key="conversation_search",
     ).strip()
+    listen_for_search()
     found = history.search(wanted, SHOWN) if wanted else history.conversations(SHOWN)
     if not found:
         st.caption(words("sidebar.nothing_found" if wanted else "sidebar.no_conversations"))
