@@ -1,12 +1,17 @@
-"""`python -m retrieval`: where a collection's index is kept. `move` takes it to a server or back."""
+"""`python -m retrieval`: `search` shows what each leg finds and why; `move` takes a collection's index to a server."""
 
 import argparse
+import json
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
 
 from core.config import Settings, load_settings
 from core.errors import FourfoldError, SettingError
 from core.language import Bilingual
+from core.types import DEFAULT_COLLECTION, Scope, ScoredChunk
 from retrieval.backends.contract import Backend
 from retrieval.backends.moving import Moved, move_back, move_to
 from retrieval.backends.opening import open_backend
@@ -14,6 +19,8 @@ from retrieval.embedder import open_embedder
 from retrieval.library import INDEX_SERVER, Library
 
 LOCAL = "local"
+# The options that narrow a search, with the fields of a scope.
+_FILTERS = {"folder": "folders", "tag": "tags", "type": "media_types", "language": "languages"}
 Command = Callable[[Settings, argparse.Namespace], None]
 
 
@@ -33,16 +40,67 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m retrieval", description="Where the search indexes are kept.")
+    parser = argparse.ArgumentParser(
+        prog="python -m retrieval", description="Searching, and where the indexes are kept."
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     move = commands.add_parser("move", help="move a collection's index to a server, or back")
     move.add_argument("--collection", required=True, metavar="NAME")
     move.add_argument("--to", required=True, metavar="URL", help=f"postgresql://…, or `{LOCAL}` for this machine")
     move.add_argument("--keep", action="store_true", help="moving back: leave the server's copy where it is")
     move.set_defaults(command=_move)
+    search = commands.add_parser("search", help="search a collection; no model is asked")
+    search.add_argument("query")
+    search.add_argument("--collection", default=DEFAULT_COLLECTION, metavar="NAME")
+    search.add_argument("--top-k", type=int, default=10)
+    for name in _FILTERS:
+        search.add_argument(f"--{name}", action="append", default=[], help="only these; may be repeated")
+    for name in ("after", "before"):
+        search.add_argument(f"--{name}", type=_day, metavar="YYYY-MM-DD", help="by the day of the last change")
+    search.add_argument("--json", action="store_true", help="print one JSON object")
+    search.set_defaults(command=_search)
     where = commands.add_parser("where", help="tell where each collection is searched")
     where.set_defaults(command=_where)
     return parser
+
+
+def _day(text: str) -> float:
+    """The beginning of a day on this machine's clock, in seconds since the epoch."""
+    return datetime.fromisoformat(text).timestamp()
+
+
+def _search(settings: Settings, options: argparse.Namespace) -> None:
+    filters = {field: tuple(getattr(options, name)) for name, field in _FILTERS.items()}
+    scope = Scope(options.collection, **filters, modified_after=options.after, modified_before=options.before)
+    searcher = Library(settings, open_embedder(settings)).searcher()
+    found = searcher.retrieve(options.query, scope, options.top_k)
+    legs = searcher.search_legs(options.query, scope, options.top_k)
+    searcher.close()
+    if options.json:
+        print(
+            json.dumps({**asdict(found), "legs": {leg: _shown(hits) for leg, hits in legs.items()}}, ensure_ascii=False)
+        )
+        return
+    took, level = found.milliseconds["total"], found.evidence.level
+    print(f"searched {found.searched:,} passages in {took:.0f} ms, evidence {level} ({found.evidence.value:.2f})")
+    for name, hits in {**legs, "together": found.chunks}.items():
+        print(f"\n{name}")
+        for rank, row in enumerate(_shown(hits), start=1):
+            shares = "  ".join(f"{leg} #{hits[rank - 1].ranks[leg]}" for leg in hits[rank - 1].ranks)
+            print(f"{rank:>3}  {row['score']:8.3f}  {row['title']}  [{shares}]  {row['text']}")
+
+
+def _shown(hits: Sequence[ScoredChunk]) -> list[dict[str, Any]]:
+    """What a line says of a passage: its score, title, place and beginning."""
+    return [
+        {
+            "score": round(hit.score, 4),
+            "title": hit.chunk.title,
+            "uri": hit.chunk.uri,
+            "text": " ".join(hit.chunk.text.split())[:80],
+        }
+        for hit in hits
+    ]
 
 
 def _move(settings: Settings, options: argparse.Namespace) -> None:

@@ -1,7 +1,9 @@
 """A second look at the best passages: both orders mixed, a model asked for probabilities, a real tiny cross-encoder."""
 
+import importlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -67,27 +69,27 @@ def test_likelihood_is_the_mean_over_the_question():
 def cross_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A BERT of one small layer with random weights: nothing it says is wise, everything about it is real."""
     import torch
-    from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
 
+    transformers: Any = importlib.import_module("transformers")
     folder = tmp_path_factory.mktemp("cross")
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "red", "fox", "hen", "a"]
     (folder / "vocab.txt").write_text("\n".join(words), encoding="utf-8")
     torch.manual_seed(0)
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
-    config = BertConfig(vocab_size=len(words), num_labels=1, **sizes)
-    BertForSequenceClassification(config).save_pretrained(folder)
-    BertTokenizerFast(vocab_file=str(folder / "vocab.txt")).save_pretrained(folder)
+    config = transformers.BertConfig(vocab_size=len(words), num_labels=1, **sizes)
+    transformers.BertForSequenceClassification(config).save_pretrained(folder)
+    transformers.BertTokenizerFast(vocab_file=str(folder / "vocab.txt")).save_pretrained(folder)
     return folder
 
 
 def test_a_cross_encoder_gives_the_models_own_logits(cross_encoder: Path):
     import torch
-    from transformers import BertForSequenceClassification, BertTokenizerFast
 
+    transformers: Any = importlib.import_module("transformers")
     passages = ["a red fox", "a hen"]
     scores = CrossEncoderReranker(cross_encoder).scores("red fox", passages)
-    model = BertForSequenceClassification.from_pretrained(cross_encoder).eval()
-    tokenizer = BertTokenizerFast.from_pretrained(cross_encoder)
+    model = transformers.BertForSequenceClassification.from_pretrained(cross_encoder).eval()
+    tokenizer = transformers.BertTokenizerFast.from_pretrained(cross_encoder)
     for passage, score in zip(passages, scores, strict=True):
         with torch.inference_mode():
             logits = model(**tokenizer("red fox", passage, return_tensors="pt")).logits
