@@ -1,6 +1,6 @@
-"""How near a question is to what a function is for: by the encoder, and by shared characters where both are Chinese.
+"""How near a question is to what a function is for: by the encoder, by shared characters where that knows no Chinese.
 
-The bundled encoder does not know Chinese: a question in it is as near to one description as to the next.
+The bundled one does not: a question in Chinese is as near to one description as to the next.
 """
 
 import math
@@ -27,6 +27,8 @@ def likeness(embedder: Embedder, texts: Sequence[str], functions: Sequence[Mappi
     described = embedder.embed_documents([spoken(function) for function in functions])
     asked = np.stack([embedder.embed_query(text) for text in texts])
     scores: NDArray[np.float32] = (asked @ described.T).astype(np.float32)
+    if "zh" in embedder.languages:
+        return scores
     for row, text in enumerate(texts):
         for column, function in enumerate(functions):
             if han_share(text) >= CHINESE and han_share(str(function["description"])) >= CHINESE:

@@ -27,7 +27,7 @@ def page(schema: dict[str, object]) -> None:
     from core.types import ToolCall
     from orchestrator.events import ToolProposed
 
-    def decide(decisions) -> None:  # type: ignore[no-untyped-def] # noqa: ANN001 the page runs as a text of its own
+    def decide(decisions) -> None:  # noqa: ANN001 the page runs as a text of its own
         for one in decisions:
             st.json({"allowed": one.allowed, "always": one.always, "arguments": dict(one.call.arguments)})
 

@@ -11,6 +11,7 @@ from core.types import ToolCall
 from inference.fakes import FakeEngine
 from inference.form_layout import FITS, FITS_NOT, form_opening
 from inference.spelled_dates import dates_in, wants_iso_date
+from retrieval.fakes import HashEmbedder
 from tools.likeness import likeness
 from tools.parallel_calls import spread
 from tools.proposer import FITTING, CallProposer, is_valid_call
@@ -27,10 +28,12 @@ BOOK = function("book_table", "reserve a table for people", ["people"], people={
 WORDS = ("weather", "city", "table", "reserve", "people", "rain")
 
 
-class WordEmbedder:
+class WordEmbedder(HashEmbedder):
     """Unit rows that count a few words: near is what speaks of the same."""
 
-    name, dimension = "words", len(WORDS) + 1
+    def __init__(self) -> None:
+        super().__init__()
+        self.languages = ("en",)
 
     def embed_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
         rows = [[*(float(word in text.lower()) for word in WORDS), 0.05] for text in texts]

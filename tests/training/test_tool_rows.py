@@ -100,7 +100,7 @@ def test_the_four_forms_become_one(tmp_path: Path) -> None:
         {"role": "API", "api_name": "GetRain", "param_dict": {"city": "Oslo"}},
     ]
     bank = {"id": "b", "dialogue": talk}
-    rows = {
+    rows: dict[str, dict[str, Any]] = {
         "seal_tools.dev": seal,
         "glaive": {"id": "g", "tools": [HOTEL], "conversations": turns},
         "alpaca": alpaca,
