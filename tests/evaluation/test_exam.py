@@ -1,5 +1,6 @@
 """An exam on one's own documents: made by rule, reviewed, sat by modes, and two sittings compared."""
 
+import argparse
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -232,3 +233,28 @@ def test_a_change_of_settings_is_tried_before_it_is_kept(library: Library):
 def test_an_exam_without_kept_questions_says_what_to_do(library: Library):
     with pytest.raises(SettingError, match="exam build"):
         exam.run_exam(_assistant(library, "x"), library.settings, "mine")
+
+
+def options(action: str, **changes: object) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    exam.add_arguments(parser)
+    given = parser.parse_args([action, "--collection", "mine"])
+    return argparse.Namespace(**{**vars(given), **changes})
+
+
+def test_the_command_lists_reviews_and_tells_history(tmp_path: Path):
+    settings = Settings(home=tmp_path / "home")
+    open_store(settings).add([item("One?", status="proposed"), item("Two?", status="proposed")])
+    first, second = exam.run(options("list"), settings)["questions"]
+    assert (first["question"], second["status"]) == ("One?", "proposed")
+    changes = {"id": first["id"], "question": "One, then?", "answer": ["1"]}
+    [edited] = exam.run(options("review", **changes), settings)["questions"]
+    assert (edited["question"], edited["answers"], edited["status"]) == ("One, then?", ("1",), "kept")
+    assert [one["id"] for one in exam.run(options("review", status="dropped"), settings)["questions"]] == [second["id"]]
+    open_store(settings).add_sitting(sitting(("rag", "One, then?", 1.0)))
+    [told_sitting] = exam.run(options("history"), settings)["sittings"]
+    assert told_sitting["modes"]["rag"]["right"]["mean"] == 1.0
+    with pytest.raises(SettingError, match="exam list"):
+        exam.run(options("review", id="nobody"), settings)
+    with pytest.raises(SettingError, match="SETTING=VALUE"):
+        exam.run(options("try", set=["top_k"]), settings)
