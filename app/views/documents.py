@@ -12,6 +12,7 @@ from app.ingest_jobs import IngestJob, Progress
 from app.library import Summary, summaries
 from app.views import document_preview, retrieval
 from app.widgets.answer_text import plain_label
+from app.widgets.scope import collection_name
 from app.wording import Wording
 from core.errors import FourfoldError
 from core.types import DEFAULT_COLLECTION
@@ -91,7 +92,7 @@ def _new_collection(library: Library, words: Wording) -> None:
 
 def collection_label(name: str, summary: Summary | None, words: Wording) -> str:
     """A collection's name with its number of documents."""
-    return f"{name} · {words('documents.count', count=summary.documents if summary else 0)}"
+    return f"{collection_name(name, words)} · {words('documents.count', count=summary.documents if summary else 0)}"
 
 
 def _add(name: str, words: Wording) -> None:
@@ -204,7 +205,7 @@ def _ledger(library: Library, name: str, words: Wording) -> None:
 def _row(record: DocumentRecord, words: Wording) -> dict[str, Any]:
     return {
         words("documents.column_document"): record.title or Path(record.uri).name,
-        words("documents.column_kind"): record.media_type.rsplit("/", 1)[-1],
+        words("documents.column_kind"): Path(record.uri).suffix.lstrip(".").lower() or record.media_type,
         words("documents.column_language"): record.language,
         words("documents.column_passages"): record.chunks,
         words("documents.column_state"): words.or_key("status", record.status),

@@ -37,8 +37,8 @@ def test_the_meter_follows_an_answer(page: AppTest, box: Container):
     page.chat_input[0].set_value("How tall?").run()
     until(lambda: not any(box.runs.get(message.id) for message in box.history.thread(newest(box))))
     page.run()
-    # 27 tokens of prompt and 11 words of answer, as the scripted assistant says
-    assert any('aria-valuenow="38"' in part.proto.body for part in page.get("html"))
+    # 27 tokens of prompt and 12 words of answer, as the scripted assistant says
+    assert any('aria-valuenow="39"' in part.proto.body for part in page.get("html"))
 
 
 def newest(box: Container) -> str:
