@@ -85,6 +85,17 @@ def number_beside(name: str, text: str, digits: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def number_described(description: str, text: str, digits: str) -> list[str]:
+    """The numbers that stand beside what a description calls them, in Chinese: `体重80公斤` where it says 体重."""
+    runs = re.findall(r"[\u4e00-\u9fff]+", description)
+    pairs = dict.fromkeys(run[at : at + 2] for run in runs for at in range(len(run) - 1))
+    found: list[str] = []
+    for pair in pairs:
+        found += re.findall(rf"{pair}[^\d，。,;；]{{0,4}}?({digits})", text)
+        found += re.findall(rf"({digits})\s*[个名位]?{pair}", text)
+    return list(dict.fromkeys(found))
+
+
 def points_to(name: str, text: str, taken: Iterable[Any]) -> bool:
     """Whether the text has a place for an argument of place, a date for one of time, that nothing has taken."""
     words = words_of(name)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from inference.candidates import fitting, number_beside, points_to, runs_of, words_of
+from inference.candidates import fitting, number_beside, number_described, points_to, runs_of, words_of
 from inference.spelled_dates import dates_in, wants_iso_date
 
 Number = int | float
@@ -115,7 +115,9 @@ class Grounding:
     def numbers_for(self, name: str, schema: Mapping[str, Any]) -> tuple[Number, ...]:
         """The numbers for one argument: those beside its own word, else what is left; 5 % of a rate is 0.05."""
         free = self.numbers
-        beside = [_whole(_plain(digits)) for digits in number_beside(name, self.text, _SIMPLE.pattern)]
+        written = number_beside(name, self.text, _SIMPLE.pattern)
+        written = written or number_described(str(schema.get("description", "")), self.text, _SIMPLE.pattern)
+        beside = [_whole(_plain(digits)) for digits in written]
         free = tuple(number for number in free if number in beside) or free
         shares = [_whole(round(_plain(match[1]) / 100, 12)) for match in _PERCENT.finditer(self.text)]
         whole = [_whole(_plain(match[1])) for match in _PERCENT.finditer(self.text)]

@@ -75,6 +75,12 @@ def test_what_belongs_together_is_offered_whole(name: str, description: str, tex
     assert LLMatcher(tokenizer, grammar).try_consume_tokens(tokens) == len(tokens)
 
 
+def test_a_number_is_found_beside_its_chinese_description() -> None:
+    text = Grounding("体重80公斤、身高1.8米的人")
+    assert text.numbers_for("kilograms", {"type": "number", "description": "体重，单位千克"}) == (80,)
+    assert text.numbers_for("metres", {"type": "number", "description": "身高，单位米，例如 1.8"}) == (1.8,)
+
+
 def test_a_discount_is_a_percentage_and_a_rate_a_fraction() -> None:
     text = Grounding("20% off a jacket of 200")
     assert 20 in text.numbers_for("discount", {"type": "number"})
