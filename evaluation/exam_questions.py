@@ -28,6 +28,7 @@ Progress = Callable[[int, int], None]
 FOREIGN = Path(__file__).parent / "cases" / "foreign.jsonl"
 MOST_CHUNKS = 400
 LEAST_TERMS = 4
+MOST_OF_A_CHUNK = 3
 # A passage that holds this share of a question's terms may hold its answer.
 ANSWERED_SHARE = 0.8
 LONGEST_WRITTEN = 160
@@ -68,14 +69,16 @@ def make_questions(
     with library.reader(collection) as store:
         chunks = _spread([store.chunks_of_document(record.id) for record in store.documents()], draw)
     writer = engine if engine is not None and not is_small(engine) else None
-    made: dict[str, ExamItem] = {}
+    # More than are asked: the unanswerable ones are made of the rest.
+    wanted = plan.answerable + 2 * plan.unanswerable
+    asked: list[list[ExamItem]] = []
     for place, chunk in enumerate(chunks, start=1):
         progress(place, len(chunks))
-        for item in _asked_of(collection, chunk, draw, writer):
-            made.setdefault(squeezed(item.question), item)
-        # More than are asked: the unanswerable ones are made of the rest.
-        if len(made) >= plan.answerable + 2 * plan.unanswerable:
+        asked.append(list(_asked_of(collection, chunk, draw, writer)))
+        if sum(map(bool, asked)) >= wanted:
             break
+    # One question of every passage before a second of any.
+    made = {squeezed(item.question): item for row in zip_longest(*asked) for item in row if item is not None}
     answerable, spare = list(made.values())[: plan.answerable], list(made.values())[::-1]
     return [*answerable, *_unanswerable(library.searcher(), collection, spare, chunks, plan)]
 
@@ -97,12 +100,11 @@ def _spread(by_document: Sequence[Sequence[Chunk]], draw: random.Random) -> list
 
 
 def _asked_of(collection: str, chunk: Chunk, draw: random.Random, writer: ChatEngine | None) -> Iterator[ExamItem]:
-    """At most one question of a chunk."""
+    """The questions of a chunk, at most `MOST_OF_A_CHUNK`, drawn among those that say enough to be found by."""
     pairs = _written(writer, chunk.text) if writer else asked_by_rule(chunk.text, draw)
     fit = [pair for pair in pairs if len(set(terms(pair[0]))) >= LEAST_TERMS]
-    if fit:
-        question, answer = draw.choice(fit)
-        origin: Origin = "model" if writer else "rule"
+    origin: Origin = "model" if writer else "rule"
+    for question, answer in draw.sample(fit, min(len(fit), MOST_OF_A_CHUNK)):
         yield ExamItem(collection, question, (answer,), True, chunk.uri, sentence_with(chunk.text, answer), origin)
 
 

@@ -15,9 +15,12 @@ SHORTEST_ZH, LONGEST_ZH = 10, 90
 _LEANING_ZH = re.compile(r"^.{0,3}?(?:它|其|该|此|这|那|他|她|上述|前者|后者)")
 _YEAR_ZH = re.compile(r"(?<!\d)(\d{4}\s*年)(?![\d代度])")
 _COUNT_ZH = re.compile(
-    r"(?<![\d.第])(\d[\d,.]*\s*)"
+    r"(?<![\d.第一二三四五六七八九十百千万两])(\d[\d,.]*\s*|[二三四五六七八九十百千万两][一二三四五六七八九十百千万两]*)"
     r"(公里|千米|米|天|个工作日|工作日|个月|小时|分钟|元|人|名|台|个|次|岁|吨|公斤|层|座|项|条|[%％])"
 )
+_CLOCK_ZH = re.compile(r"(?<!\d)(\d{1,2}[:：]\d{2}|\d{1,2}点半?)")
+_HEADING = re.compile(r"^#{1,6} .*$", re.MULTILINE)
+_VERSION = re.compile(r"\d+\.\d+ ")
 _LEAD_ZH = "#-*·0123456789.、 "
 # Codes (X200, FlowDesk, VPN), capitalised names that do not begin the sentence, titles in Chinese marks.
 _NAME = re.compile(
@@ -28,9 +31,12 @@ _NAME = re.compile(
 
 def asked_by_rule(text: str, draw: random.Random) -> list[tuple[str, str]]:
     """Pairs (question, answer) of a passage; every answer stands in it word for word."""
+    # A heading names what follows; run together with a sentence it spoils the question.
+    text = _HEADING.sub("", text)
     if language_of(text) == "zh":
         return list(_asked_zh(text))
-    return cloze_questions(text, MOST_OF_A_PASSAGE, draw)
+    found = cloze_questions(text, MOST_OF_A_PASSAGE, draw)
+    return [(question, answer) for question, answer in found if not _VERSION.match(answer)]
 
 
 def exchanged(question: str, names: Sequence[str]) -> str:
@@ -60,11 +66,11 @@ def _asked_zh(text: str) -> Iterator[tuple[str, str]]:
         sentence = " ".join(text[start:end].split()).lstrip(_LEAD_ZH).rstrip("。；;!！")
         if not SHORTEST_ZH <= len(sentence) <= LONGEST_ZH or _LEANING_ZH.match(sentence) or "？" in sentence:
             continue
-        for pattern in (_YEAR_ZH, _COUNT_ZH):
-            matches = list(pattern.finditer(sentence))
-            if len(matches) == 1:
-                [match] = matches
-                words = "哪一年" if pattern is _YEAR_ZH else f"多少{match.group(2)}".replace("多少%", "百分之多少")
+        for pattern, asked in ((_YEAR_ZH, "哪一年"), (_COUNT_ZH, "多少"), (_CLOCK_ZH, "几点")):
+            match = pattern.search(sentence)
+            if match and sentence.count(match.group()) == 1:
+                unit = match.group(2) if pattern is _COUNT_ZH else ""
+                words = "百分之多少" if unit in ("%", "％") else asked + unit
                 yield f"{sentence[: match.start()]}{words}{sentence[match.end() :]}？", match.group().strip()
 
 

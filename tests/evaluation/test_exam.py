@@ -56,11 +56,21 @@ def sitting(*marks: tuple[str, str, float]) -> Sitting:
         ("武汉长江大桥于1957年建成通车。", [("武汉长江大桥于哪一年建成通车？", "1957年")]),
         ("青岚水表的质保期为36个月，由售后负责。", [("青岚水表的质保期为多少个月，由售后负责？", "36个月")]),
         ("它于1957年建成通车并投入使用。", []),
-        ("线路在1957年和1968年两次扩建。", []),
+        ("线路在1957年和1957年两条支线同时开工。", [("线路在1957年和1957年多少条支线同时开工？", "两条")]),
+        ("补充医疗保险的报销上限为两万元。", [("补充医疗保险的报销上限为多少元？", "两万元")]),
+        ("班车每天早上7:40从地铁站出发。", [("班车每天早上几点从地铁站出发？", "7:40")]),
+        ("合格率达到98%，高于去年同期。", [("合格率达到百分之多少，高于去年同期？", "98%")]),
     ],
 )
 def test_chinese_asks_in_place(text: str, expected: list[tuple[str, str]]):
     assert asked_by_rule(text, random.Random(0)) == expected
+
+
+def test_a_heading_spoils_no_question_and_a_version_is_no_count():
+    text = "# Leave policy\n\nEvery employee of Halden has 26 days of paid annual leave.\n\nFlowDesk 5.2 brings a dark mode."
+    asked = asked_by_rule(text, random.Random(0))
+    assert ("Every employee of Halden has how many days of paid annual leave?", "26 days") in asked
+    assert not any("5.2" in answer for _, answer in asked)
 
 
 def test_a_name_is_exchanged_for_one_of_its_kind():
