@@ -1,5 +1,6 @@
 """An answer on the page: how it was routed, the steps, the text with its chips, the sources, what it cost."""
 
+import html
 from typing import Any
 
 import streamlit as st
@@ -67,7 +68,7 @@ def _text(view: AnswerView, answer_id: str, words: Wording) -> None:
         else:
             doubted = [(doubt.start, doubt.end) for doubt in completed.unsupported] if completed else []
             st.html(answer_html(view.text, answer_id, numbers, doubted))
-        listen(answer_id)
+        listen(answer_id, view.text)
     for notice in completed.notices if completed else ():
         st.caption(plain_label(notice.in_(words.language), 400))
     if view.failed is not None:
@@ -76,6 +77,13 @@ def _text(view: AnswerView, answer_id: str, words: Wording) -> None:
         st.caption(":material/pause_circle: " + words("answer.interrupted"))
     elif completed is not None and completed.stopped:
         st.caption(":material/stop_circle: " + words("answer.stopped"))
+
+
+def copy_button(answer_id: str, words: Wording) -> None:
+    """Copies the text of an answer; the listener beside the text makes it work."""
+    label = html.escape(words("answer.copy"))
+    named = f'title="{label}" aria-label="{label}"'
+    st.html(f'<button class="ff-copy" data-copy="{answer_id}" {named}>⧉</button>', width=28)
 
 
 def _waiting_for(view: AnswerView, words: Wording) -> str:

@@ -1,4 +1,4 @@
-"""Makes the citation chips inside an answer's text answer to a click, and one key lead to the search.
+"""Makes the citation chips and the copy button of an answer answer to a click, and one key lead to the search.
 
 The text itself is drawn by `st.html`, which removes scripts; this component, our own code only, listens beside it.
 """
@@ -12,7 +12,16 @@ export default function({ data, setTriggerValue }) {
   const chips = document.querySelectorAll(`.ff-cite[data-cite^="${data.answer}:"]`);
   const open = (event) => setTriggerValue("cited", event.currentTarget.dataset.cite);
   chips.forEach((chip) => { chip.onclick = open; });
-  return () => chips.forEach((chip) => { chip.onclick = null; });
+  const copies = document.querySelectorAll(`.ff-copy[data-copy="${data.answer}"]`);
+  copies.forEach((button) => {
+    const sign = button.textContent;
+    button.onclick = async () => {
+      await navigator.clipboard.writeText(data.text);
+      button.textContent = "✓";
+      setTimeout(() => { button.textContent = sign; }, 1200);
+    };
+  });
+  return () => [...chips, ...copies].forEach((one) => { one.onclick = null; });
 }
 """
 
@@ -35,8 +44,8 @@ def listen_for_search() -> None:
     st.components.v2.component("fourfold_search_key", js=_SEARCH_SCRIPT)(key="search_key", height=1)
 
 
-def listen(answer_id: str) -> None:
-    """Open the source of a chip of this answer when it is clicked."""
+def listen(answer_id: str, text: str) -> None:
+    """Open the source of a chip of this answer when it is clicked; copy `text` where its copy button is."""
     listener = st.components.v2.component("fourfold_listener", js=_SCRIPT)
     key = f"listener_{answer_id}"
 
@@ -47,4 +56,4 @@ def listen(answer_id: str) -> None:
         if clicked == f"{answer_id}:{number}" and number.isdigit():
             session.open_panel("source", answer_id, int(number))
 
-    listener(key=key, data={"answer": answer_id}, on_cited_change=opened, height=1)
+    listener(key=key, data={"answer": answer_id, "text": text}, on_cited_change=opened, height=1)
