@@ -8,6 +8,7 @@ import pytest
 
 from core.config import Settings
 from core.types import DEFAULT_COLLECTION, Scope
+from ingest.events import Planned
 from ingest.pipeline import IngestOptions, IngestPipeline
 from retrieval.embedder import open_embedder
 from retrieval.library import Library
@@ -50,7 +51,8 @@ def folder(library: Library, tmp_path: Path) -> Path:
 def follow(library: Library, folder: Path) -> str:
     """Sync, and the plan that was carried out."""
     events = list(IngestPipeline(library, library.settings).run([folder], options=SYNC))
-    return events[0].line  # type: ignore[union-attr]
+    assert isinstance(events[0], Planned)
+    return events[0].line
 
 
 def answers(library: Library, question: str = QUESTION) -> list[tuple[str, str]]:

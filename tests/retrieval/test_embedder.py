@@ -14,7 +14,7 @@ from core.errors import ModelLoadError, ModelNotFoundError
 from core.paths import embedded_encoder
 from retrieval.bert_arrays import ArrayBert, batches_by_length
 from retrieval.embedder import EMBEDDED_SHA256, LangChainEmbeddings, SentenceEncoder, WholeModel, open_embedder
-from retrieval.encoder_runtimes import LEAST_COSINE, WAYS, choose, open_runtime, probe_texts, recall
+from retrieval.encoder_runtimes import ARRAYS, LEAST_COSINE, WAYS, choose, open_runtime, probe_texts, recall
 from retrieval.fakes import HashEmbedder
 from retrieval.protocol import Embedder
 
@@ -45,7 +45,7 @@ def truth() -> np.ndarray:
 
 
 def cosines(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
-    return np.einsum("nd,nd->n", ours, theirs)
+    return np.asarray(np.einsum("nd,nd->n", ours, theirs))
 
 
 def test_it_says_what_it_is(encoder: Embedder):
@@ -90,7 +90,7 @@ def test_a_question_needs_neither_torch_nor_the_library():
     assert done.stdout.strip() == "384 []"
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", [*WAYS, ARRAYS])
 def test_every_way_of_computing_is_faithful(encoder: SentenceEncoder, truth: np.ndarray, way: str):
     runtime = open_runtime(way, encoder.arrays(), encoder.token_ids(probe_texts()[::4]))
     found = cosines(runtime.embed(encoder.token_ids(TEXTS)), truth)

@@ -38,7 +38,8 @@ def test_the_arrays_compute_what_transformers_computes(tmp_path: Path, pooling: 
 
     folder = tiny_bert.write(tmp_path / pooling, pooling)
     encoder = SentenceEncoder(folder, "tiny")
-    model = BertModel(BertConfig.from_pretrained(folder), add_pooling_layer=False).eval()
+    model = BertModel(BertConfig.from_pretrained(folder), add_pooling_layer=False)
+    model.train(False)
     weights = {name: torch.from_numpy(value) for name, value in tiny_bert._weights().items()}
     model.load_state_dict(weights, strict=False)
     for text in ("the cat sits", "a dog runs of the lighthouse mat " * 3, ""):
