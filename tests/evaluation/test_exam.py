@@ -67,7 +67,7 @@ def test_chinese_asks_in_place(text: str, expected: list[tuple[str, str]]):
 
 
 def test_a_heading_spoils_no_question_and_a_version_is_no_count():
-    text = "# Leave policy\n\nEvery employee of Halden has 26 days of paid annual leave.\n\nFlowDesk 5.2 brings a dark mode."
+    text = "# Leave policy\n\nEvery employee of Halden has 26 days of paid annual leave.\n\nThe 5.2 brings modes."
     asked = asked_by_rule(text, random.Random(0))
     assert ("Every employee of Halden has how many days of paid annual leave?", "26 days") in asked
     assert not any("5.2" in answer for _, answer in asked)
