@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 import pytest
-from langchain_core.tools import BaseTool, tool
+from langchain_core.tools import BaseTool, StructuredTool, tool
 
 from core.language import Bilingual
 from core.types import Scope
@@ -12,7 +12,7 @@ from retrieval.fakes import HashEmbedder
 from tests.tools.conftest import call_of, settings_at
 from tools.base import Risk, ToolEntry
 from tools.executor import LONGEST_RESULT, ToolExecutor, denied
-from tools.registry import ToolParts, ToolRegistry
+from tools.registry import MOST_OFFERED, ToolParts, ToolRegistry
 
 DONE: list[str] = []
 
@@ -86,6 +86,24 @@ def test_with_many_tools_only_the_fitting_ones_are_offered(tmp_path: Path) -> No
     entries = registry.active()
     offered = registry.fitting("What is 3 * 4?", entries, limit=2)
     assert (offered[0].name, len(offered)) == ("calculator", 2)
+
+
+@pytest.mark.parametrize(
+    ("question", "wanted"),
+    [("Rotate the picture of the harbour", "rotate_picture"), ("旋转港口的图片", "rotate_picture")],
+)
+def test_among_many_tools_the_fitting_one_is_offered(tmp_path: Path, question: str, wanted: str) -> None:
+    def described(name: str, en: str, zh: str) -> ToolEntry:
+        function = StructuredTool.from_function(lambda: "", name=name, description=en)
+        return ToolEntry(function, "read", Bilingual(name, name), Bilingual(en, zh))
+
+    many = [
+        described(f"report_{number}", f"Write report number {number}", f"撰写第{number}号报告") for number in range(40)
+    ]
+    entries = [*many, described(wanted, "Rotate a picture", "旋转图片")]
+    offered = ToolRegistry(settings_at(tmp_path), ToolParts(embedder=HashEmbedder(256))).fitting(question, entries)
+    assert len(offered) == MOST_OFFERED
+    assert offered[0].name == wanted
 
 
 def test_the_settings_or_the_caller_decide_what_is_active(tmp_path: Path) -> None:
