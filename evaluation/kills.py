@@ -94,7 +94,7 @@ class Trial:
     def __init__(self, scratch: Path, pool: Path, seed: int, settings: Settings) -> None:
         self._folder = scratch / "files"
         self._chance = random.Random(seed)  # noqa: S311 - moments, not secrets
-        self._killed = _library(settings, scratch / "killed")
+        self.killed = _library(settings, scratch / "killed")
         self._calm = _library(settings, scratch / "calm")
         self._versions: dict[str, Held] = {}
         self._step = 0
@@ -111,32 +111,33 @@ class Trial:
         # Forked from a server that has imported everything, so that the moments fall into the work.
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload([__name__])
-        process = context.Process(target=ingest, args=(self._killed.settings.home, self._folder))
+        process = context.Process(target=ingest, args=(self.killed.settings.home, self._folder))
         process.start()
         time.sleep(self._chance.uniform(0.0, _LONGEST_LIFE * self._seconds))
         tally.ended_before += not process.is_alive()
         process.kill()
         process.join()
         tally.kills += 1
-        self._inspect(tally)
+        self.inspect(tally)
 
     def finish(self) -> bool:
         """Let a run end; whether the killed collection is then the same as the undisturbed one, vectors included."""
-        ingest(self._killed.settings.home, self._folder)
-        with closing(self._killed.reader(DEFAULT_COLLECTION)) as store:
+        ingest(self.killed.settings.home, self._folder)
+        with closing(self.killed.reader(DEFAULT_COLLECTION)) as store:
             counts = store.counts()
-        return counts["vectors"] == counts["chunks"] and dict(_held(self._killed)) == dict(_held(self._calm))
+        return counts["vectors"] == counts["chunks"] and dict(_held(self.killed)) == dict(_held(self._calm))
 
-    def _inspect(self, tally: Tally) -> None:
-        if not self._killed.exists(DEFAULT_COLLECTION):
+    def inspect(self, tally: Tally) -> None:
+        """Hold the collection that is killed against every version that its files have had."""
+        if not self.killed.exists(DEFAULT_COLLECTION):
             tally.files.append(0)
             return
-        for path in self._killed.settings.paths.collection(DEFAULT_COLLECTION).glob("*.db"):
+        for path in self.killed.settings.paths.collection(DEFAULT_COLLECTION).glob("*.db"):
             with closing(sqlite3.connect(path)) as connection:
                 verdict = connection.execute("PRAGMA integrity_check").fetchone()[0]
             if verdict != "ok":
                 tally.broken.append(f"kill {tally.kills}: {path.name}: {verdict}")
-        held = list(_held(self._killed))
+        held = list(_held(self.killed))
         tally.files.append(len(held))
         tally.duplicates.extend(uri for uri, times in Counter(uri for uri, _ in held).items() if times > 1)
         for uri, found in held:
