@@ -44,7 +44,7 @@ def draw() -> None:
         # It stands still here; below the growing text it would run away from the pointer.
         if run is not None:
             _stop_button(run)
-        _controls(thread, words)
+        _controls(words)
         text = st.chat_input(words("chat.placeholder"), key="question", max_chars=20_000)
     if text:
         ask(text)
@@ -211,10 +211,10 @@ def _actions(message: StoredMessage, is_last: bool) -> None:
             words("answer.again"), key=f"regenerate_{message.id}", type="tertiary", icon=":material/refresh:"
         ):
             _ask_again(message.parent_id, None, session.mode())
-        _siblings(message)
         if view.text:
             answer.copy_button(message.id, words)
         if view.completed is not None:
+        _siblings(message)
             _feedback(message)
 
 
@@ -265,7 +265,7 @@ def _siblings(message: StoredMessage) -> None:
         )
 
 
-def _controls(thread: list[StoredMessage], words: Wording) -> None:
+def _controls(words: Wording) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="controls"):
         st.segmented_control(
             words("mode.label"),
@@ -280,9 +280,6 @@ def _controls(thread: list[StoredMessage], words: Wording) -> None:
             scope.draw(words)
         if session.mode() == "prompt":
             _template(words)
-        model = session.container().model
-        if thread and model is not None:
-            meter.draw(view_of_message(thread[-1]), model.n_ctx, words)
 
 
 def _template(words: Wording) -> None:
@@ -299,8 +296,11 @@ def _heading(thread: list[StoredMessage], words: Wording) -> None:
     identifier, history = thread[0].conversation_id, session.container().history
     title = next((row.title for row in history.conversations(1000) if row.id == identifier), "")
     shown = title + "…" if len(title) >= TITLE_LENGTH else title
-    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.markdown(f"**{plain_label(shown, 70)}**", width="content")
+    model = session.container().model
+    with st.container(horizontal=True, vertical_alignment="center", wrap=False):
+        st.markdown(f"**{plain_label(shown, 70)}**", width="stretch")
+        if model is not None:
+            meter.draw(view_of_message(thread[-1]), model.n_ctx, words)
         with st.popover(":material/more_horiz:", type="tertiary", help=words("conversation.options")):
             renamed = st.text_input(words("conversation.rename"), value=title, key=f"rename_{identifier}")
             if renamed and renamed != title:
