@@ -213,8 +213,8 @@ def _actions(message: StoredMessage, is_last: bool) -> None:
             _ask_again(message.parent_id, None, session.mode())
         if view.text:
             answer.copy_button(message.id, words)
-        if view.completed is not None:
         _siblings(message)
+        if view.completed is not None:
             _feedback(message)
 
 
