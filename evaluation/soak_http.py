@@ -5,6 +5,7 @@ import json
 import os
 import random
 import secrets
+import signal
 import socket
 import statistics
 import subprocess
@@ -23,7 +24,8 @@ from core.config import Settings
 
 START_SECONDS = 180.0
 ANSWER_SECONDS = 600.0
-VANISHED = 20
+REPORT_SECONDS = 60.0
+VANISHED = 10
 KINDS = ("whole", "stream", "schema", "tools", "rag", "embeddings", "vanish", "vanish")
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string", "maxLength": 12}}, "required": ["city"]}
 TOOL = {
@@ -45,8 +47,7 @@ def serve_and_load(settings: Settings, clients: int, seconds: float, seed: int) 
         threads = [threading.Thread(target=load.client, args=(chance,)) for chance in chances]
         for thread in threads:
             thread.start()
-        for thread in threads:
-            thread.join()
+        load.report_until_done(threads)
         alive = process.poll() is None
         freed = [_freed_after_vanishing(port, token, chance) for chance in chances[:VANISHED]] if alive else []
         return {
@@ -69,6 +70,8 @@ def _served(settings: Settings, home: str) -> Iterator[tuple[int, str, "subproce
     port, token = _free_port(), secrets.token_urlsafe(16)
     own = {"FOURFOLD_HOME": home, "FOURFOLD_API_PORT": str(port), "FOURFOLD_API_TOKEN": token}
     own["FOURFOLD_MODEL"] = settings.model
+    # Told to end, this process ends by the way of its `finally`: no server is left behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     command = [sys.executable, "-m", "app", "serve"]
     process = subprocess.Popen(command, env={**os.environ, **own}, stdout=subprocess.DEVNULL)
     try:
@@ -158,6 +161,15 @@ class _Load:
                 if outcome.startswith("bad"):
                     self.bad.append(f"{kind}: {outcome}")
             time.sleep(min(wait, max(self._until - time.monotonic(), 0)) * chance.random())
+
+    def report_until_done(self, threads: list[threading.Thread]) -> None:
+        """Wait for the clients; every minute tell what has come so far, for a run that is broken off."""
+        while any(thread.is_alive() for thread in threads):
+            until = time.monotonic() + REPORT_SECONDS
+            for thread in threads:
+                thread.join(max(until - time.monotonic(), 0.0))
+            with self._lock:
+                print(dict(sorted(self.outcomes.items())), self.bad[-3:], file=sys.stderr, flush=True)  # noqa: T201
 
     def _one(self, kind: str, chance: random.Random) -> tuple[str, float]:
         path = "embeddings" if kind == "embeddings" else "chat/completions"
