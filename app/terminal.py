@@ -11,7 +11,7 @@ from app import prompt_library
 from app.answer_view import AnswerView, fold
 from core.config import Settings
 from core.language import Bilingual, Language
-from core.types import Mode, Question, Scope
+from core.types import EMBEDDED_SHARE, Mode, Question, Scope
 from orchestrator.events import AnswerEvent, QueryRewritten, RouteChosen, SourcesFound, TextDelta, ToolFinished
 from orchestrator.serialise import plain
 
@@ -84,6 +84,8 @@ def _print_event(event: AnswerEvent) -> None:
         case SourcesFound():
             used = sum(source.used for source in event.sources)
             write(f"searched {event.searched:,} → {len(event.sources)} → {used} used · {event.evidence.level}")
+            if EMBEDDED_SHARE in event.evidence.signals:
+                write(f"{event.evidence.signals[EMBEDDED_SHARE]:.0%} of the passages can be searched by meaning so far")
         case ToolFinished():
             write(f"{event.call.name}({json.dumps(dict(event.call.arguments), ensure_ascii=False)}) = {event.result}")
         case TextDelta():

@@ -10,7 +10,7 @@ from app.answer_view import AnswerView, ToolStep
 from app.widgets.answer_text import answer_html, plain_label, quoted_html
 from app.widgets.listener import listen
 from app.wording import Wording
-from core.types import ConcreteMode
+from core.types import EMBEDDED_SHARE, ConcreteMode
 from orchestrator.events import AnswerCompleted, Route, Source
 
 MODE_ICONS: dict[str, str] = {
@@ -137,6 +137,9 @@ def _steps(view: AnswerView, words: Wording) -> None:
                 evidence=words(f"evidence.{level}"),
             )
         )
+        share = view.found.evidence.signals.get(EMBEDDED_SHARE)
+        if share is not None:
+            st.caption(":material/hourglass_top: " + words("steps.embedded", share=f"{share:.0%}"))
     for step in view.tools:
         _tool(step, words)
 
