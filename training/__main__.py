@@ -23,7 +23,7 @@ from training.estimate import default_threads, estimate, refuse_too_large, withi
 from training.exam import hold_exam
 from training.examples import Example, write_examples
 from training.feedback import read_feedback
-from training.gguf_model import GgufModel, base_path, check_trainable, read_model
+from training.gguf_model import GgufModel, base_path, check_trainable, read_model, same_vocabulary
 from training.grounded import grounded_examples
 from training.jobs import ENDED, Job, JobBoard, JobSpec
 from training.labels import from_documents, from_feedback, from_teacher, is_supported
@@ -136,6 +136,7 @@ def _add_comparing_commands(commands: "argparse._SubParsersAction[argparse.Argum
     labels.add_argument("--from-history", action="store_true", help="answers that you corrected or liked in the chat")
     labels.add_argument("--teacher", default="", help="a larger GGUF that answers the questions of --data")
     labels.add_argument("--data", type=Path, help="questions for the teacher, in any of the known forms")
+    labels.add_argument("--top", type=int, default=8, help="likely tokens kept where the teacher's vocabulary agrees")
     labels.add_argument("--limit", type=int, default=300)
     labels.add_argument("--check", action="store_true", help="keep what loses its answer without its passage (slow)")
 
@@ -344,9 +345,13 @@ def _from_collection(options: argparse.Namespace, settings: Settings) -> Iterato
 
 def _from_teacher(options: argparse.Namespace, settings: Settings) -> Iterator[Example]:
     questions = load_data(options.data).examples
-    teacher = open_engine(settings.model_copy(update={"model": options.teacher}))
+    larger = settings.model_copy(update={"model": options.teacher})
+    agree = options.top > 0 and same_vocabulary(base_path(settings), base_path(larger))
+    print(("the answers with the likeliest tokens" if agree else "the answers") + f" of {Path(options.teacher).name}")
+    teacher = open_engine(larger)
     try:
-        yield from from_teacher(teacher, (example.prompt for example in questions), settings.max_tokens)
+        prompts = (example.prompt for example in questions)
+        yield from from_teacher(teacher, prompts, settings.max_tokens, options.top if agree else 0)
     finally:
         teacher.close()
 

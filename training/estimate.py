@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import psutil
@@ -19,6 +19,8 @@ OPERATIONS = 4
 # Share of the speed of a bare matrix product that a training step reaches; from runs of the default model.
 EFFICIENCY = 0.5
 RUNTIME_BYTES = 700_000_000
+LEAST_PACK = 128
+SHARE_OF_FREE = 0.8
 
 
 @dataclass(frozen=True)
@@ -36,14 +38,30 @@ def estimate(base: GgufModel, recipe: TrainingRecipe, packs: Sequence[Pack], row
     tokens = sum(len(pack.ids) for pack in packs)
     longest = max((len(pack.ids) for pack in packs), default=0)
     per_second = matmul_speed() * EFFICIENCY / (OPERATIONS * base.n_parameters)
-    # Kept for the backward pass, per layer and token: about ten rows of the width and five of the feed-forward's.
-    kept = longest * base.n_layers * (10 * base.n_embd + 5 * base.n_ff) * 4
     return Estimate(
         seconds=tokens * recipe.epochs / per_second,
-        bytes=base.n_parameters * 4 + kept + RUNTIME_BYTES,
+        bytes=memory_for(base, longest),
         tokens=tokens * recipe.epochs,
         saved=1 - tokens / max(1, row_tokens),
     )
+
+
+def memory_for(base: GgufModel, pack_tokens: int) -> int:
+    """Bytes at the peak where `pack_tokens` go through the model at once: float32 weights, and what is kept of each.
+
+    Kept for the backward pass, per layer and token: about ten rows of the width and five of the feed-forward's.
+    """
+    kept = pack_tokens * base.n_layers * (10 * base.n_embd + 5 * base.n_ff) * 4
+    return base.n_parameters * 4 + kept + RUNTIME_BYTES
+
+
+def within_memory(base: GgufModel, recipe: TrainingRecipe) -> TrainingRecipe:
+    """The recipe with packs as large as it asks for, or smaller where the free memory wants that (not below 128)."""
+    room = psutil.virtual_memory().available * SHARE_OF_FREE
+    tokens = recipe.pack_tokens
+    while tokens > LEAST_PACK and memory_for(base, tokens) > room:
+        tokens = max(LEAST_PACK, tokens // 2)
+    return replace(recipe, pack_tokens=tokens)
 
 
 def matmul_speed(seconds: float = 0.3) -> float:

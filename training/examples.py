@@ -9,6 +9,9 @@ from typing import Any
 
 from core.types import Message, ToolCall
 
+# Token ids that a teacher held likely at a place, with their natural-log probabilities.
+Likely = tuple[tuple[int, float], ...]
+
 
 @dataclass(frozen=True)
 class Example:
@@ -16,6 +19,7 @@ class Example:
 
     `label` is set where the task is to name one of a few labels; `line` is the place in the user's file, from 1.
     `pieces` is set where what the model reads is no chat but a text of its own: (text, whether it is learned) each.
+    `teacher` holds, for each token of the last answer, the one that a teacher wrote and those that it held likely.
     """
 
     messages: tuple[Message, ...]
@@ -23,6 +27,7 @@ class Example:
     label: str = ""
     line: int = 0
     pieces: tuple[tuple[str, bool], ...] = ()
+    teacher: tuple[tuple[int, Likely], ...] = ()
 
     @property
     def prompt(self) -> tuple[Message, ...]:
@@ -76,7 +81,8 @@ def from_json(row: Mapping[str, Any], line: int) -> Example:
     """An example from a row with `messages` (role, content, tool_calls) and perhaps `tools` and `label`."""
     messages = tuple(message_from_json(turn) for turn in row["messages"])
     pieces = tuple((str(text), bool(trained)) for text, trained in row.get("pieces") or ())
-    return Example(messages, tuple(row.get("tools") or ()), str(row.get("label") or ""), line, pieces)
+    teacher = tuple((int(token), tuple((int(a), float(b)) for a, b in top)) for token, top in row.get("teacher") or ())
+    return Example(messages, tuple(row.get("tools") or ()), str(row.get("label") or ""), line, pieces, teacher)
 
 
 def message_from_json(turn: Mapping[str, Any]) -> Message:
@@ -108,6 +114,8 @@ def _to_json(example: Example) -> dict[str, Any]:
         row["tools"] = list(example.tools)
     if example.label:
         row["label"] = example.label
+    if example.teacher:
+        row["teacher"] = example.teacher
     if example.pieces:
         row["pieces"] = [list(piece) for piece in example.pieces]
     return row

@@ -96,6 +96,18 @@ def read_model(path: Path) -> GgufModel:
     )
 
 
+def same_vocabulary(one: Path, other: Path) -> bool:
+    """Whether two GGUF files give the same numbers to the same tokens."""
+    return _vocabulary(one) == _vocabulary(other)
+
+
+def _vocabulary(path: Path) -> list[str]:
+    from gguf import GGUFReader
+
+    field = GGUFReader(path).get_field("tokenizer.ggml.tokens")
+    return [] if field is None else list(field.contents())
+
+
 def check_trainable(model: GgufModel) -> None:
     """Raise TrainingError where this architecture cannot be trained, or the file has no chat template."""
     if model.architecture not in TRAINABLE:

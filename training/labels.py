@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from core.grounded_prompt import REFUSAL, NumberedPassage, grounded_answer, grounded_messages
 from core.language import language_of
-from core.types import Chunk, Message
-from inference.protocol import ChatEngine
+from core.types import Chunk, Message, SamplingSettings
+from inference.protocol import ChatEngine, GeneratedText, GenerationRequest
 from training.cloze import cloze_questions
 from training.contestants import ask
-from training.examples import Example, pair
+from training.examples import Example, Likely, pair
 
 QUESTIONS_A_PASSAGE = 3
 MOST_DISTRACTORS = 3
@@ -80,10 +80,30 @@ def is_supported(engine: ChatEngine, example: Example) -> bool:
 
 
 def from_teacher(
-    teacher: ChatEngine, prompts: Iterable[tuple[Message, ...]], max_tokens: int = 256
+    teacher: ChatEngine, prompts: Iterable[tuple[Message, ...]], max_tokens: int = 256, top: int = 0
 ) -> Iterator[Example]:
-    """Distillation by text: the answers of a larger model to the user's own questions; empty ones are left out."""
+    """Distillation: the answers of a larger model to the user's own questions; empty ones are left out.
+
+    With `top` > 0, also that many most likely tokens at each place (Hinton et al. 2015, cut to the top): only for a
+    teacher whose vocabulary is the base's.
+    """
     for messages in prompts:
-        answer = ask(teacher, messages, max_tokens)
-        if answer:
-            yield Example((*messages, Message("assistant", answer)))
+        if not top:
+            answer = ask(teacher, messages, max_tokens)
+            if answer:
+                yield Example((*messages, Message("assistant", answer)))
+            continue
+        request = GenerationRequest(
+            messages=messages, sampling=SamplingSettings(max_tokens=max_tokens), top_logprobs=top
+        )
+        said = [event for event in teacher.generate(request) if isinstance(event, GeneratedText)]
+        answer = "".join(event.text for event in said)
+        if answer.strip():
+            places = tuple((event.token_ids[0], _ids_of(teacher, event)) for event in said if len(event.token_ids) == 1)
+            yield Example((*messages, Message("assistant", answer)), teacher=places)
+
+
+def _ids_of(teacher: ChatEngine, event: GeneratedText) -> Likely:
+    """The likely tokens by id. The engine names them by text; one that is no whole character has no name of its own."""
+    found = ((teacher.tokenize(text), logarithm) for text, logarithm in event.top_logprobs if "\ufffd" not in text)
+    return tuple((ids[0], logarithm) for ids, logarithm in found if len(ids) == 1)

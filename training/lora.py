@@ -37,6 +37,8 @@ LINEARS = {
     "mlp.down_proj": "ffn_down",
 }
 MAX_GRADIENT_NORM = 1.0
+# Places whose logits (float32, a vocabulary wide) are in memory at the same time.
+LOGITS_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -183,6 +185,7 @@ class LoraModel:
 
     def _loss_sum(self, pack: Pack) -> "torch.Tensor":
         import torch
+        import torch.utils.checkpoint
 
         def moved(part: NDArray[Any]) -> torch.Tensor:
             return torch.from_numpy(part).to(self.device)
@@ -193,8 +196,24 @@ class LoraModel:
             layout=layout_of(pack),
             use_cache=False,
         ).last_hidden_state[0]
-        logits = self._model.lm_head(hidden[moved(pack.sources)]).float()
-        return torch.nn.functional.cross_entropy(logits, moved(pack.targets), reduction="sum")
+        wanted, weights = pack.likely or (pack.targets[:, None], None)
+        places = (moved(pack.sources), moved(wanted), moved(weights) if weights is not None else None)
+        starts = range(0, len(pack.sources), LOGITS_AT_ONCE)
+        parts = [
+            [part[start : start + LOGITS_AT_ONCE] if part is not None else None for part in places] for start in starts
+        ]
+        if len(parts) == 1:
+            return self._cross_entropy(hidden, *parts[0])
+        # A vocabulary wide each: long answers would fill the memory, so all but one part at a time are computed anew.
+        again = torch.utils.checkpoint.checkpoint
+        return torch.stack([again(self._cross_entropy, hidden, *part, use_reentrant=False) for part in parts]).sum()
+
+    def _cross_entropy(
+        self, hidden: "torch.Tensor", sources: Any, wanted: Any, weights: "torch.Tensor | None"
+    ) -> "torch.Tensor":
+        """The loss in nats at `sources` (k,) against `wanted` token ids (k, m) with `weights` (k, m; None: all one)."""
+        logs = self._model.lm_head(hidden[sources]).float().log_softmax(dim=-1).gather(1, wanted)
+        return -(logs if weights is None else logs * weights).sum()
 
 
 def load_dequantised(base: GgufModel) -> Any:

@@ -6,12 +6,14 @@ for a fraction of the tokens.
 """
 
 import random
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+
+from training.examples import Likely
 
 # Below this many shared tokens a branch costs more in bookkeeping than it saves.
 LEAST_SHARED = 8
@@ -19,10 +21,14 @@ LEAST_SHARED = 8
 
 @dataclass(frozen=True)
 class TokenRow:
-    """One example in tokens. `trained[i]` tells whether the model is taught to write `ids[i]`; never the first one."""
+    """One example in tokens. `trained[i]` tells whether the model is taught to write `ids[i]`; never the first one.
+
+    `likely[i]`, where there is one, is what a teacher held likely there: (token, natural-log probability) pairs.
+    """
 
     ids: tuple[int, ...]
     trained: tuple[bool, ...]
+    likely: Mapping[int, Likely] = field(default_factory=dict)
 
     @property
     def trained_tokens(self) -> int:
@@ -36,7 +42,8 @@ class Pack:
 
     `ids`, `positions`, `segments`: int64 (n,). `parents`: int64 (segments,), the segment that a segment may look back
     to, itself where there is none. `sources` (k,) are the places whose output is trained, `targets` (k,) the token ids
-    wanted there.
+    wanted there. `likely` is None where every target is certain; else ids int64 and weights float32 (k, m): the tokens
+    wanted at each place and how much, each row of weights summing to 1.
     """
 
     ids: NDArray[np.int64]
@@ -46,6 +53,7 @@ class Pack:
     sources: NDArray[np.int64]
     targets: NDArray[np.int64]
     examples: int
+    likely: tuple[NDArray[np.int64], NDArray[np.float32]] | None = None
 
     def mask(self) -> NDArray[np.bool_]:
         """Bool (n, n): whether token i may look at token j."""
@@ -145,6 +153,7 @@ def _lay_out(groups: Sequence[_Group]) -> Pack:
     segments: list[int] = []
     parents: list[int] = []
     sources: list[int] = []
+    likely: list[Likely] = []
 
     def append(row: TokenRow, start: int, end: int, parent: int | None) -> None:
         segment = len(parents)
@@ -152,6 +161,7 @@ def _lay_out(groups: Sequence[_Group]) -> Pack:
         for place in range(start, end):
             if row.trained[place]:
                 sources.append(len(ids) - 1)
+                likely.append(row.likely.get(place, ()))
             ids.append(row.ids[place])
             positions.append(place)
             segments.append(segment)
@@ -163,13 +173,31 @@ def _lay_out(groups: Sequence[_Group]) -> Pack:
         for row in group.rows:
             append(row, group.shared, len(row.ids), stem)
     tokens, sought = np.asarray(ids, dtype=np.int64), np.asarray(sources, dtype=np.int64)
+    # The output at a place predicts the token behind it, which stands next to it in the layout.
+    targets = tokens[sought + 1]
     return Pack(
         ids=tokens,
         positions=np.asarray(positions, dtype=np.int64),
         segments=np.asarray(segments, dtype=np.int64),
         parents=np.asarray(parents, dtype=np.int64),
         sources=sought,
-        # The output at a place predicts the token behind it, which stands next to it in the layout.
-        targets=tokens[sought + 1],
+        targets=targets,
         examples=sum(len(group.rows) for group in groups),
+        likely=_weighted(likely, targets) if any(likely) else None,
     )
+
+
+def _weighted(likely: Sequence[Likely], targets: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The tokens wanted at each place and their shares; the target alone where no teacher said more."""
+    width = max(len(one) for one in likely)
+    ids = np.repeat(targets[:, None], width, axis=1)
+    weights = np.zeros(ids.shape, dtype=np.float32)
+    weights[:, 0] = 1.0
+    for place, one in enumerate(likely):
+        if one:
+            tokens, logs = zip(*one, strict=True)
+            shares = np.exp(np.asarray(logs))
+            ids[place, : len(one)] = tokens
+            # What the teacher gave to all other tokens is left out, and the rest made whole again.
+            weights[place, : len(one)] = shares / shares.sum()
+    return ids, weights

@@ -37,14 +37,22 @@ class ChatFormat:
         return tuple(pieces if pieces is not None else self._walk(example, turns[-1:]) or self._plain(example))
 
     def row(self, example: Example) -> TokenRow:
-        """The example in tokens. Pieces are tokenised one by one, as they are when the model answers."""
+        """The example in tokens. Pieces are tokenised one by one, as they are when the model answers.
+
+        What a teacher held likely is used only where its tokens are the very ones of this row.
+        """
         ids: list[int] = []
         trained: list[bool] = []
+        start = 0
         for piece in self.pieces(example):
             new = self.tokenize(piece.text)
+            start = len(ids) if piece.trained else start
             ids += new
             trained += [piece.trained] * len(new)
-        return TokenRow(tuple(ids), tuple(trained))
+        written = [token for token, _likely in example.teacher]
+        agree = written == ids[start : start + len(written)]
+        likely = {start + place: top for place, (_token, top) in enumerate(example.teacher) if agree and top}
+        return TokenRow(tuple(ids), tuple(trained), likely)
 
     def render(self, messages: Sequence[Message], tools: Sequence[Any] = (), opened: bool = True) -> str:
         """The chat as text; `opened` ends it where the assistant's answer begins."""

@@ -2,10 +2,19 @@
 
 from dataclasses import replace
 
+import psutil
 import pytest
 
 from core.errors import TrainingError
-from training.estimate import Estimate, default_threads, estimate, matmul_speed, refuse_too_large
+from training.estimate import (
+    Estimate,
+    default_threads,
+    estimate,
+    matmul_speed,
+    memory_for,
+    refuse_too_large,
+    within_memory,
+)
 from training.gguf_model import GgufModel
 from training.packing import TokenRow, make_packs
 from training.recipe import TrainingRecipe
@@ -24,6 +33,17 @@ def test_tokens_memory_and_saving_follow_from_the_packs(base: GgufModel) -> None
     )
     larger = estimate(replace(base, n_parameters=base.n_parameters * 10), TrainingRecipe(epochs=2), packs, 208)
     assert larger.seconds > found.seconds
+
+
+def test_packs_shrink_until_they_fit_the_free_memory(tiny: GgufModel) -> None:
+    recipe = TrainingRecipe(pack_tokens=768)
+    assert within_memory(tiny, recipe) == recipe
+    # So wide a model that a pack of 300 tokens alone takes all of this machine's memory.
+    wide = replace(tiny, n_embd=psutil.virtual_memory().available // (300 * tiny.n_layers * 40))
+    found = within_memory(wide, recipe).pack_tokens
+    assert found in (128, 192)
+    assert memory_for(wide, found * 2) > psutil.virtual_memory().available * 0.8
+    assert within_memory(replace(wide, n_embd=wide.n_embd * 100), recipe).pack_tokens == 128
 
 
 def test_the_speed_of_this_machine_is_plausible() -> None:

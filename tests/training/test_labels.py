@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,12 @@ from core.config import load_settings
 from core.grounded_prompt import REFUSAL
 from core.types import Chunk, Message
 from inference.fakes import FakeEngine
+from inference.protocol import GeneratedText, GenerationEvent, GenerationRequest
 from orchestrator.history import FeedbackKind, History
 from training.__main__ import main
 from training.cloze import cloze_questions
-from training.examples import Example, read_examples
+from training.examples import Example, read_examples, write_examples
+from training.gguf_model import GgufModel, same_vocabulary
 from training.grounded import grounded_examples, is_held_out, load_corpus
 from training.labels import Feedback, from_documents, from_feedback, from_teacher, is_supported
 
@@ -135,3 +138,31 @@ def test_without_conversations_there_are_no_rows_and_the_file_is_named(capsys: p
     said = capsys.readouterr().err
     assert str(load_settings().paths.conversations_file) in said
     assert "无法读取" in said
+
+
+class Wavering(FakeEngine):
+    """A teacher that says two tokens and names what else it thought of."""
+
+    def tokenize(self, text: str) -> list[int]:
+        return {"red": [7], "blue": [8], "!": [9], "dark blue": [8, 8]}[text]
+
+    def generate(
+        self, request: GenerationRequest, is_cancelled: Callable[[], bool] = lambda: False
+    ) -> Iterator[GenerationEvent]:
+        assert request.top_logprobs == 3
+        top = (("red", -0.1), ("blue", -2.5), ("dark blue", -4.0), ("\ufffd", -5.0))
+        yield GeneratedText("red", (7,), -0.1, top)
+        yield GeneratedText("!", (9,), -0.2, (("!", -0.2),))
+
+
+def test_a_teacher_of_the_same_vocabulary_gives_its_likely_tokens_by_number(tmp_path: Path) -> None:
+    (row,) = from_teacher(Wavering(), [(Message("user", "Which?"),)], top=3)
+    assert row.answer == "red!"
+    assert row.teacher == ((7, ((7, -0.1), (8, -2.5))), (9, ((9, -0.2),)))
+    write_examples(tmp_path / "rows.jsonl", [row])
+    assert read_examples(tmp_path / "rows.jsonl")[0].teacher == row.teacher
+
+
+def test_vocabularies_are_compared_token_by_token(tiny: GgufModel, base: GgufModel) -> None:
+    assert same_vocabulary(tiny.path, tiny.path)
+    assert not same_vocabulary(tiny.path, base.path)

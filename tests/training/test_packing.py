@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from training.gguf_model import GgufModel
 from training.lora import LoraModel
 from training.packing import Pack, TokenRow, batches, make_packs
+from training.recipe import TrainingRecipe
 
 
 def row(prompt: list[int], answer: list[int]) -> TokenRow:
@@ -106,3 +108,33 @@ def test_the_loss_of_a_pack_is_that_of_its_rows(loaded: LoraModel) -> None:
     alone = [pack for one in ROWS for pack in make_packs([one], 100, seed=0)]
     assert len(packs) == 1
     assert loaded.held_out_loss(packs) == pytest.approx(loaded.held_out_loss(alone), rel=1e-4)
+
+
+def test_a_long_answer_has_the_loss_and_the_gradient_of_its_parts(tiny: GgufModel) -> None:
+    model = LoraModel(tiny, TrainingRecipe(rank=4, alpha=8.0, threads=1))
+    long = TokenRow(tuple(3 + n % 200 for n in range(620)), (False,) * 20 + (True,) * 600)
+    (pack,) = make_packs([long], 1000, 0)
+    logits = model.logits(long.ids)[19:-1]
+    wanted = np.asarray(long.ids[20:])
+    likely = logits[np.arange(600), wanted] - np.log(np.exp(logits).sum(axis=1))
+    assert model.held_out_loss([pack]) == pytest.approx(-likely.mean(), rel=1e-4)
+    # Six hundred places are three parts; as parts of their own rows they must give the same gradient.
+    pieces = [TokenRow(long.ids, tuple(start <= n < start + 200 for n in range(620))) for start in (20, 220, 420)]
+    norms = []
+    for rows in ([long], pieces):
+        model.accumulate([pack for row in rows for pack in make_packs([row], 1000, 0)])
+        norms.append(model.step(0.0))
+    assert norms[0] == pytest.approx(norms[1], rel=1e-4)
+
+
+def test_a_teacher_is_followed_by_its_shares(tiny: GgufModel) -> None:
+    model = LoraModel(tiny, TrainingRecipe(rank=4, alpha=8.0, threads=1))
+    ids = (5, 6, 7, 8, 9, 10)
+    # At place 3 the teacher wavers, at place 4 it said nothing, place 5 is certain.
+    likely = {3: ((8, np.log(0.6)), (20, np.log(0.2))), 5: ((10, -1e-9),)}
+    taught = TokenRow(ids, (False, False, False, True, True, True), likely)
+    (pack,) = make_packs([taught], 100, 0)
+    logits = model.logits(ids)
+    logs = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    wanted = 0.75 * logs[2, 8] + 0.25 * logs[2, 20] + logs[3, 9] + logs[4, 10]
+    assert model.held_out_loss([pack]) == pytest.approx(-wanted / 3, rel=1e-5)

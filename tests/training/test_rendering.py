@@ -1,5 +1,7 @@
 """The rendered example against the model's own template, and the mark on what is trained."""
 
+from dataclasses import replace
+
 from core.types import Message
 from training.examples import Example, pair
 from training.gguf_model import GgufModel
@@ -54,3 +56,16 @@ def test_where_a_template_rewrites_earlier_turns_only_the_last_is_trained() -> N
         Piece("user: 1<end>\nassistant: (thought)<end>\nuser: 2<end>\nassistant: ", False),
         Piece("two<end>", True),
     )
+
+
+def test_a_teachers_shares_stand_at_the_places_of_its_answer(tiny: GgufModel) -> None:
+    chat = ChatFormat(load_tokenizer(tiny.path))
+    plain = pair("the ring?", "thing")
+    row = chat.row(plain)
+    answer = chat.tokenize("thing")
+    said = tuple((token, ((token, -0.1), (40, -3.0))) for token in answer)
+    places = chat.row(replace(plain, teacher=said)).likely
+    assert [row.ids[place] for place in places] == answer
+    assert list(places) == list(range(row.trained.index(True), row.trained.index(True) + len(answer)))
+    # A teacher that cut the text otherwise is not followed place by place.
+    assert chat.row(replace(plain, teacher=((1, ()), *said))).likely == {}
