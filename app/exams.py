@@ -39,7 +39,7 @@ def propose(box: "Container", params: Mapping[str, Any], report: Report) -> dict
     def told(done: int, total: int) -> None:
         report.check()
         counts = f"{done}/{total}"
-        report.progress(done / max(1, total), Bilingual(f"Passage {counts}", f"片段 {counts}"))
+        report.progress(done / max(1, total), Bilingual(f"Passage {counts}", f"段落 {counts}"))
 
     items = make_questions(parts.library, params["collection"], plan, parts.engine, told)
     new = open_store(box.settings).add(items)

@@ -117,7 +117,7 @@ def _said_of(state: Progress) -> Bilingual:
         return Bilingual("Looking at the files", "正在查看文件")
     if state.embedding:
         counts = f"{state.done:,}/{state.total:,}"
-        return Bilingual(f"Meaning of {counts} passages", f"正在编码第 {counts} 个片段")
+        return Bilingual(f"Meaning of {counts} passages", f"正在编码第 {counts} 个段落")
     counts = f"{state.done:,}/{state.total:,}"
     return Bilingual(f"Reading {counts}: {state.current}", f"正在读取 {counts}：{state.current}")
 

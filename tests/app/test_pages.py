@@ -1,22 +1,26 @@
 """Every page draws, also when it has nothing to show yet, and does its main thing."""
 
 import json
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import preferences
-from app.container import Container
+from app import container, preferences
+from app.container import Container, Parts
 from app.doctor import examine
 from app.export import as_json, as_markdown
 from app.wording import Wording
-from core.config import load_settings
-from core.language import Language
+from core.config import Settings, load_settings
+from core.errors import ModelNotFoundError
+from core.language import Bilingual, Language
 from tests.app.conftest import MAIN
 from tests.app.fake_parts import ANSWER, ScriptedAssistant
 
 EN = Wording("en")
+PAGES = ["chat", "documents", "compare", "prompts", "tools", "finetune", "exam", "xray", "models"]
 
 
 def page_of(name: str) -> AppTest:
@@ -29,7 +33,7 @@ def settle(box: Container) -> None:
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
-@pytest.mark.parametrize("name", ["compare", "tools", "finetune", "xray", "models", "documents", "chat"])
+@pytest.mark.parametrize("name", PAGES)
 def test_a_page_draws_in_both_languages(box: Container, name: str, language: Language):
     page = page_of(name)
     page.session_state["language"] = language
@@ -93,3 +97,36 @@ def test_a_conversation_is_exported_with_its_sources(box: Container):
     assert ANSWER in text
     assert "- [1] Harbour <b>guide</b>, 3 (/docs/harbour.pdf)" in text
     assert json.loads(as_json("T", thread))["messages"][1]["text"] == ANSWER
+
+
+@pytest.fixture
+def unready() -> Iterator[tuple[Container, threading.Event]]:
+    """A container whose models load until the event is set, and then fail to."""
+    go = threading.Event()
+
+    def build(_settings: Settings) -> Parts:
+        go.wait(30)
+        raise ModelNotFoundError(Bilingual("No model at /x.gguf.", "/x.gguf 处没有模型。"))
+
+    made = Container(load_settings(), build).start()
+    container.share(made)
+    yield made, go
+    go.set()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_stands_while_the_models_load(unready: tuple[Container, threading.Event], name: str):
+    page = page_of(name).run()
+    assert not page.exception
+    assert len(page.title) == 1
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_stands_where_the_models_cannot_load(unready: tuple[Container, threading.Event], name: str):
+    box, go = unready
+    go.set()
+    assert box._warm.wait(10)
+    page = page_of(name).run()
+    assert not page.exception
+    assert len(page.title) == 1
+    assert box.state == "failed"
