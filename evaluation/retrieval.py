@@ -24,6 +24,7 @@ from evaluation.datasets import ExamQuestion, Passage, read_contexts, read_quest
 from evaluation.figures import mean_with_interval
 from evaluation.metrics import hit, ndcg, recall, reciprocal_rank
 from inference.protocol import ChatEngine
+from retrieval.calibration import META_KEY
 from retrieval.embedder import open_embedder
 from retrieval.library import Library
 from retrieval.protocol import Embedder, Vectors
@@ -140,10 +141,10 @@ def collection_of(library: Library, passages: Sequence[Passage]) -> str:
     name = f"exam-{digest.hexdigest()[:12]}-{library.embedder.name}"
     if library.exists(name):
         with library.reader(name) as store:
-            if store.counts()["vectors"] == len(passages):
+            if store.counts()["vectors"] == len(passages) and store.meta(META_KEY):
                 return name
     with library.writer(name) as store:
-        for passage in passages:
+        for passage in passages if store.counts()["vectors"] < len(passages) else ():
             store.put_document(*_document(passage))
         while pending := store.chunks_without_vectors(_BATCH):
             vectors = library.embedder.embed_documents([chunk.embedded_text for chunk in pending])

@@ -85,15 +85,18 @@ class DenseLeg:
         hits = [DenseHit(number, score) for number, score in found.items()]
         return sorted(hits, key=lambda hit: (-hit.score, hit.number))[:top_k]
 
+    def sample(self) -> Vectors:
+        """Some 256 to 511 vectors, float32 (n, dimension), evenly over the collection; none where there are none."""
+        found = _spread(self._vectors) if self._sample is None else self._sample
+        return np.zeros((0, 0), np.float32) if found is None else found
+
     def background(self, vector: Vectors) -> float:
         """What any passage gets for this question: the mean score of a fixed sample, its best one left out.
 
         In a small collection the best one is the answer itself, and would hide that it stands out.
         """
-        sample = _spread(self._vectors) if self._sample is None else self._sample
-        if sample is None:
-            return 0.0
-        scores = np.sort(sample @ vector)[:-1]
+        sample = self.sample()
+        scores = np.sort(sample @ vector)[:-1] if len(sample) else np.zeros(0)
         return float(np.mean(scores)) if len(scores) else 0.0
 
     @staticmethod

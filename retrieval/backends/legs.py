@@ -54,11 +54,15 @@ class RemoteDenseLeg:
         hits = [DenseHit(number, score) for number, score in scores.items()]
         return sorted(hits, key=lambda hit: (-hit.score, hit.number))[:top_k]
 
-    def background(self, vector: Vectors) -> float:
-        """What any passage gets for this question: the mean score of a fixed sample, its best one left out."""
+    def sample(self) -> Vectors:
+        """Some of the vectors, float32 (n, dimension)."""
         if self._sample is None:
             self._sample = self._remote.sample(_SAMPLE)
-        vectors = self._sample if len(self._sample) else self._vectors
+        return self._sample if len(self._sample) else self._vectors
+
+    def background(self, vector: Vectors) -> float:
+        """What any passage gets for this question: the mean score of a fixed sample, its best one left out."""
+        vectors = self.sample()
         scores = np.sort(vectors @ vector)[:-1] if len(vectors) else np.zeros(0)
         return float(np.mean(scores)) if len(scores) else 0.0
 
