@@ -15,6 +15,7 @@ _LANGUAGE = "language"
 _CONVERSATION = "conversation"
 _OPEN = "open_panel"
 _PAGES = "pages"
+_ADAPTER = "chosen_adapter"
 _SCOPE = "scope"
 # In the address, so that a refresh finds its conversation again.
 CONVERSATION_PARAMETER = "c"
@@ -69,6 +70,22 @@ def open_conversation(identifier: str) -> None:
 def mode() -> Mode:
     """The mode that the next question is asked in."""
     return cast(Mode, st.session_state.get("mode") or "auto")
+
+
+def adapter() -> str:
+    """The adapter that mode `finetuned` answers with; empty: the first one there is."""
+    return str(st.session_state.get(_ADAPTER, ""))
+
+
+def remember_adapter(name: str) -> None:
+    """Mode `finetuned` answers with this adapter from now on, in this tab."""
+    st.session_state[_ADAPTER] = name
+
+
+def choose_adapter(name: str) -> None:
+    """Ask through this adapter from now on: the mode follows. For a page that does not show the modes itself."""
+    remember_adapter(name)
+    st.session_state["mode"] = "finetuned"
 
 
 def scope() -> Scope:

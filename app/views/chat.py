@@ -15,7 +15,7 @@ from app.widgets import answer, approval, meter, panel, scope
 from app.widgets.answer_text import plain_label
 from app.wording import Wording
 from core.types import AnswerOptions, DecidedCall, Mode, Question
-from ingest.samples import SuggestedQuestion, suggested_questions
+from ingest.samples import SuggestedQuestion, sample_collection, suggested_questions
 from orchestrator.approval import always_allowed, resume
 from orchestrator.events import Route
 from orchestrator.history import TITLE_LENGTH, Overrule, StoredMessage
@@ -82,6 +82,7 @@ def _asked(question: StoredMessage, mode: Mode) -> Question:
         scope=session.scope(),
         conversation_id=question.conversation_id,
         options=AnswerOptions(allowed_tools=_allowed_tools()),
+        adapter=session.adapter() if mode == "finetuned" else "",
     )
     return prompt_library.shaped(box.settings.paths.home, plain)
 
@@ -280,6 +281,11 @@ def _controls(words: Wording) -> None:
             scope.draw(words)
         if session.mode() == "prompt":
             _template(words)
+        if session.mode() == "finetuned":
+            # It looks at adapter files with the libraries of the model: only who fine-tunes waits for their import.
+            from app.widgets import adapter_picker
+
+            adapter_picker.draw(words)
 
 
 def _template(words: Wording) -> None:
@@ -328,6 +334,7 @@ def _welcome(words: Wording) -> None:
         for number, question in enumerate(_first_questions(words)):
             icon = answer.MODE_ICONS[question.mode]
             if st.button(plain_label(question.text, 90), key=f"welcome_{number}", icon=icon, width="stretch"):
+                session.choose_collection(sample_collection(session.container().settings))
                 ask(question.text, question.mode)
     _where(words)
 

@@ -1,6 +1,7 @@
 """Fine-tuning: adapters and their exams, a new one from labelled examples, the running jobs."""
 
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,34 +10,43 @@ import streamlit as st
 
 from app import session
 from app.ingest_jobs import safe_name
+from app.widgets import adapter_trial
 from app.widgets.answer_text import plain_label
 from app.wording import Wording
 from core.config import Settings
 from core.errors import FourfoldError
-from training.adapters import Adapter, AdapterLibrary
-from training.checks import PreparedData, prepare
+from training.adapters import Adapter, AdapterLibrary, checked_name
+from training.checks import DataReport, PreparedData, prepare
 from training.dataset import load_data
-from training.estimate import default_threads, estimate, refuse_too_large
+from training.estimate import Estimate, default_threads, estimate, refuse_too_large, within_memory
+from training.examples import write_examples
+from training.feedback import read_feedback
 from training.gguf_model import base_path, check_trainable, read_model
 from training.jobs import ENDED, Job, JobBoard, JobSpec, JobStatus
+from training.labels import from_feedback
 from training.packing import make_packs
 from training.recipe import TrainingRecipe
 from training.runner import describe_status
 
 POLL_SECONDS = 2.0
 SHOWN_EXAMPLES = 3
+LONGEST_SHOWN = 1500
+MOST_LABELS = 12
 _CHECKED = "checked_data"
 
 
 @dataclass(frozen=True)
 class CheckedData:
-    """Examples that were checked, and what training on them will take."""
+    """Examples that were checked, and what training on them will take.
+
+    `examples` are a few as the model reads them, cut into (text, whether the model is taught to write it).
+    """
 
     name: str
     spec: JobSpec
     data: PreparedData
-    seconds: float
-    examples: tuple[str, ...]
+    needed: Estimate
+    examples: tuple[tuple[tuple[str, bool], ...], ...]
 
 
 def draw() -> None:
@@ -54,7 +64,7 @@ def draw() -> None:
 
 def _adapters(settings: Settings, words: Wording) -> None:
     library = AdapterLibrary(settings)
-    adapters = library.list()
+    adapters, model = library.list(), session.container().model
     if not adapters:
         st.caption(words("finetune.none"))
     for adapter in adapters:
@@ -67,6 +77,8 @@ def _adapters(settings: Settings, words: Wording) -> None:
                     library.delete(adapter.name)
                     st.rerun()
             _card(adapter, words)
+            if model is not None and adapter.fits(model.sha256):
+                adapter_trial.draw(adapter, words)
 
 
 def _card(adapter: Adapter, words: Wording) -> None:
@@ -134,9 +146,7 @@ def _job(board: JobBoard, job: Job, status: JobStatus, words: Wording) -> None:
         st.caption(line)
     else:
         st.progress(min(1.0, share), text=line)
-    losses = [{"loss": row["loss"]} for row in job.metrics() if "loss" in row]
-    if len(losses) > 1:
-        st.line_chart(losses, height=160)
+    _curves(job, words)
     with st.container(horizontal=True):
         if status.state == "failed" and st.button(words("finetune.resume"), key=f"resume_{job.id}"):
             board.start(job)
@@ -146,28 +156,56 @@ def _job(board: JobBoard, job: Job, status: JobStatus, words: Wording) -> None:
             st.rerun()
 
 
+def _curves(job: Job, words: Wording) -> None:
+    """The loss of each step, and what the held-out rows said now and then."""
+    learned, held_out = words("finetune.loss"), words("finetune.held_out_loss")
+    rows = [
+        {"step": row["step"], learned: row["loss"], held_out: row.get("held_out_loss")}
+        for row in job.metrics()
+        if "loss" in row
+    ]
+    if len(rows) > 1:
+        st.line_chart(rows, x="step", y=[learned, held_out], x_label=words("finetune.step"), height=180)
+
+
 def _new(settings: Settings, words: Wording) -> None:
     st.caption(words("finetune.what_for"))
     with st.form("training", border=False):
         name = st.text_input(words("finetune.name"), max_chars=60)
+        sources = [words("finetune.from_file"), words("finetune.from_chat")]
+        source = st.radio(words("finetune.source"), sources, horizontal=True, help=words("finetune.from_chat_help"))
         file = st.file_uploader(words("finetune.data"), type=["jsonl", "json", "csv", "tsv"])
         epochs = st.number_input(words("finetune.epochs"), 1, 20, 2)
-        if st.form_submit_button(words("finetune.check"), type="primary") and file is not None and name.strip():
-            _check(settings, name.strip(), file.name, file.getvalue(), int(epochs))
+        asked = st.form_submit_button(words("finetune.check"), type="primary") and bool(name.strip())
+    if asked and source == sources[1]:
+        _check(settings, name.strip(), int(epochs), lambda folder: _chat_rows(settings, folder))
+    elif asked and file is not None:
+        _check(settings, name.strip(), int(epochs), lambda folder: _uploaded(file.name, file.getvalue(), folder))
     checked: CheckedData | None = st.session_state.get(_CHECKED)
     if checked is not None:
         _ready(settings, checked, words)
 
 
-def _check(settings: Settings, name: str, file_name: str, content: bytes, epochs: int) -> None:
+def _uploaded(name: str, content: bytes, folder: Path) -> Path:
+    path = folder / safe_name(name)
+    path.write_bytes(content)
+    return path
+
+
+def _chat_rows(settings: Settings, folder: Path) -> Path:
+    """The answers that were corrected or liked in the chat, as a file of rows."""
+    path = folder / "chat.jsonl"
+    write_examples(path, from_feedback(read_feedback(settings.paths.conversations_file)))
+    return path
+
+
+def _check(settings: Settings, name: str, epochs: int, rows_in: Callable[[Path], Path]) -> None:
     words = session.words()
+    st.session_state[_CHECKED] = None
     try:
         with st.spinner(words("finetune.checking")), tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / safe_name(file_name)
-            path.write_bytes(content)
-            st.session_state[_CHECKED] = checked_data(settings, name, path, epochs)
+            st.session_state[_CHECKED] = checked_data(settings, name, rows_in(Path(folder)), epochs)
     except FourfoldError as error:
-        st.session_state[_CHECKED] = None
         st.error(plain_label(error.message.in_(words.language), 600))
 
 
@@ -178,36 +216,51 @@ def checked_data(settings: Settings, name: str, path: Path, epochs: int) -> Chec
 
     base = read_model(base_path(settings))
     check_trainable(base)
-    recipe = replace(TrainingRecipe(), epochs=epochs, threads=default_threads())
+    checked_name(name)
+    recipe = within_memory(base, replace(TrainingRecipe(), epochs=epochs, threads=default_threads()))
     chat = ChatFormat(load_tokenizer(base.path))
     data = load_data(path)
     prepared = prepare(data, lambda one: len(chat.row(one).ids), recipe.max_tokens, recipe.held_out_share, recipe.seed)
     rows = [chat.row(example) for example in prepared.train]
-    packs = make_packs(rows, recipe.pack_tokens, recipe.seed)
-    needed = estimate(base, recipe, packs, sum(len(row.ids) for row in rows))
+    needed = estimate(
+        base, recipe, make_packs(rows, recipe.pack_tokens, recipe.seed), sum(len(row.ids) for row in rows)
+    )
     refuse_too_large(needed)
-    shown = tuple("".join(piece.text for piece in chat.pieces(one)) for one in prepared.train[:SHOWN_EXAMPLES])
+    shown = (chat.pieces(example) for example in prepared.train[:SHOWN_EXAMPLES])
     spec = JobSpec(name, str(base.path.absolute()), recipe, "", kind=data.format)
-    return CheckedData(name, spec, prepared, needed.seconds, shown)
+    marked = tuple(tuple((piece.text, piece.trained) for piece in pieces) for pieces in shown)
+    return CheckedData(name, spec, prepared, needed, marked)
 
 
 def _ready(settings: Settings, checked: CheckedData, words: Wording) -> None:
     data, report = checked.data, checked.data.report
     with st.container(border=True):
         st.markdown(f"**{plain_label(checked.name)}**")
-        st.write(
-            words("finetune.split", train=len(data.train), held_out=len(data.held_out), exam=len(data.exam))
-            + " "
-            + words("finetune.minutes", minutes=f"{checked.seconds / 60:.0f}")
-        )
-        for notice in report.notices:
-            st.caption(":material/info: " + plain_label(notice.in_(words.language), 300))
+        st.write(words("finetune.split", train=len(data.train), held_out=len(data.held_out), exam=len(data.exam)))
+        minutes, gigabytes = f"{checked.needed.seconds / 60:.0f}", f"{checked.needed.bytes / 1e9:.1f}"
+        st.write(words("finetune.minutes", minutes=minutes, gigabytes=gigabytes))
+        _report(report, words)
         with st.expander(words("finetune.examples")):
-            for example in checked.examples:
-                st.text(example)
+            st.caption(words("finetune.marked"))
+            for pieces in checked.examples:
+                st.text("".join(f"⟦{text}⟧" if trained else text for text, trained in pieces)[-LONGEST_SHOWN:])
                 st.divider()
         if st.button(words("finetune.train"), type="primary", icon=":material/model_training:"):
             board = JobBoard(settings)
             board.start(board.create(checked.spec, data))
             st.session_state[_CHECKED] = None
             st.rerun()
+
+
+def _report(report: DataReport, words: Wording) -> None:
+    """What the checks found: counts, labels, and a sentence for everything odd."""
+    st.caption(
+        words("finetune.counts", rows=report.rows, repeated=report.duplicates, long=report.too_long)
+        + " "
+        + words("finetune.lengths", median=report.median_tokens, longest=report.longest_tokens)
+    )
+    if report.labels:
+        counts = ", ".join(f"{label} {count}" for label, count in list(report.labels.items())[:MOST_LABELS])
+        st.caption(words("finetune.labels", labels=plain_label(counts, 300)))
+    for notice in report.notices:
+        st.caption(":material/info: " + plain_label(notice.in_(words.language), 300))
