@@ -24,6 +24,17 @@ _START = ("from", "start", "origin", "source", "departure", "depart", "base")
 _GOAL = ("to", "end", "destination", "target", "arrival", "dest")
 _PLACE = ("location", "city", "state", "country", "region", "place", "area", "jurisdiction", "county", "province")
 _TIME = ("date", "day", "month", "year", "time", "period")
+# Arguments whose value is a proper name, and those whose value is a time; and how the two look.
+_NAMED = frozenset(
+    (*_PLACE, "person", "author", "artist", "actor", "director", "composer", "team", "player", "company")
+)
+_NAMED_LOOK = re.compile(r"(?:\d+ )?[A-Z]|[^\x00-\x7f]")
+_TIME_LOOK = re.compile(
+    r"\d|today|tomorrow|yesterday|tonight|morning|evening|noon|night|weekend|week|month|year|\bday|now|last|next|this|past"
+    r"|current|latest|(?:mon|tues|wednes|thurs|fri|satur|sun)day|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|spring|summer"
+    r"|autumn|fall|winter|[年月日天周]",
+    re.IGNORECASE,
+)
 _DIGITS_WELCOME = re.compile(
     r"date|year|time|number|\bids?\b|identif|code|phone|zip|version|address|expression|function|formula|count|amount"
     r"|size|range|password|value|score|level|quantity|price",
@@ -63,7 +74,25 @@ def fitting(values: Iterable[str], name: str, schema: Mapping[str, Any], text: s
     if not any(word in _TIME for word in words_of(name)):
         # A place or a thing: `to 5 pm` and `need to book` point nowhere.
         pointed = [value for value in pointed if not (value[:1].isdigit() or value[:1].islower())]
-    return pointed or every
+    return _looking(pointed or every, words_of(name), text)
+
+
+def _looking(values: list[str], words: list[str], text: str) -> list[str]:
+    """Those that look like what the argument's name says: a proper name, a time; all where none does."""
+    if any(word in _NAMED for word in words):
+        # The capital of a sentence's first word says nothing.
+        firsts = {match[0] for match in re.finditer(r"(?:^|(?<=[.!?] ))\w+", text)}
+        found = [value for value in values if _NAMED_LOOK.match(value) and value.split()[0] not in firsts]
+        return [value for value in found if _is_name(value.split())] or found or values
+    if any(word in _TIME for word in words):
+        return [value for value in values if _TIME_LOOK.search(value)] or values
+    return values
+
+
+def _is_name(words: list[str]) -> bool:
+    inner = (word in _SMALL_LINK or word in ("and", "&", "in") for word in words[1:-1])
+    joined = zip(words[1:-1], inner, strict=True)
+    return bool(_NAMED_LOOK.match(words[-1])) and all(links or _NAMED_LOOK.match(word) for word, links in joined)
 
 
 def spoken_values(values: Iterable[Any], text: str) -> list[Any]:

@@ -53,7 +53,7 @@ class FormFiller:
         grows only at its end: the model's work on it is reused.
         """
         function = function_of(tool)
-        grounding = grounding or Grounding(question)
+        grounding = grounding or Grounding.for_form(question, function["parameters"])
         required = function["parameters"].get("required", ())
         form = form_opening(question, function) + (fit_line() + FITS if self.adapter else "")
         arguments: dict[str, Any] = {}

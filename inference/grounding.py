@@ -51,10 +51,21 @@ _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*(?:%|percent|per cent)")
 
 @dataclass(frozen=True)
 class Grounding:
-    """The text that arguments may be taken from, and the values that earlier arguments have taken."""
+    """The text that arguments may be taken from, and the values that earlier arguments have taken.
+
+    `strings` is how many arguments must be strings, where that is known: as many quotations are their values.
+    """
 
     text: str
     taken: tuple[Any, ...] = ()
+    strings: int = 0
+
+    @classmethod
+    def for_form(cls, text: str, parameters: Mapping[str, Any]) -> "Grounding":
+        """What `text` offers to a form with the parameters of one function."""
+        properties = parameters.get("properties", {})
+        required = [properties.get(name, {}) for name in parameters.get("required", ())]
+        return cls(text, strings=sum(schema.get("type") == "string" and "enum" not in schema for schema in required))
 
     def without(self, value: Any) -> "Grounding":
         """The same text after `value` (a string, a number, a list of them) went into an argument."""
@@ -105,9 +116,14 @@ class Grounding:
         return tuple(dict.fromkeys(piece for piece in pieces if re.search(r"\w", piece)))
 
     @cached_property
+    def quotations(self) -> tuple[str, ...]:
+        """What stands in quotes, in its order."""
+        return tuple(next(filter(None, match.groups())) for match in _QUOTATION.finditer(self.text))
+
+    @cached_property
     def wholes(self) -> tuple[str, ...]:
         """What belongs together across punctuation: quotations, places, dates, times of day."""
-        found = [next(filter(None, match.groups())) for match in _QUOTATION.finditer(self.text)]
+        found = list(self.quotations)
         found += [match[0] for match in _WHOLE.finditer(self.text)]
         plain = (re.sub(r"[\"\\\x00-\x1f]", " ", value).strip() for value in found)
         return tuple(dict.fromkeys(value for value in plain if value and value not in self.taken))
@@ -129,6 +145,11 @@ class Grounding:
         dates = dates_in(self.text) if wants_iso_date(schema) else []
         if dates:
             return [date for date in dates if date not in self.taken] or dates
+        quoted = [
+            value for value in self.quotations if value not in self.taken and not re.search(r"[\\\x00-\x1f]", value)
+        ]
+        if quoted and 0 < self.strings <= len(self.quotations):
+            return quoted
         runs = (run for phrase in self.phrases for run in runs_of(phrase))
         return fitting((*self.wholes, *runs), name, schema, self.text)
 

@@ -58,7 +58,7 @@ def filled_form(question: str, function: Mapping[str, Any], call: ToolCall) -> E
     required = [name for name in parameters.get("required", ()) if name in properties]
     if any(name not in call.arguments for name in required):
         return None
-    grounding = Grounding(question)
+    grounding = Grounding.for_form(question, parameters)
     pieces: list[tuple[str, bool]] = [(form_opening(question, function) + fit_line(), False), (FITS, True)]
     for name in (*required, *(name for name in properties if name not in required)):
         schema, value = properties[name], call.arguments.get(name)

@@ -75,6 +75,23 @@ def test_what_belongs_together_is_offered_whole(name: str, description: str, tex
     assert LLMatcher(tokenizer, grammar).try_consume_tokens(tokens) == len(tokens)
 
 
+def test_as_many_quotations_as_strings_are_the_strings() -> None:
+    parameters = {"properties": {"song": {"type": "string"}, "mode": {"type": "string"}}, "required": ["song"]}
+    text = Grounding.for_form('Please play "Blue in Green" for me', parameters)
+    assert text.strings_for("song", {}) == ["Blue in Green"]
+    assert "Please play" not in text.without("Blue in Green").strings_for("mode", {"default": "x"})
+    two = Grounding.for_form('Please play "Blue in Green" for me', {**parameters, "required": ["song", "mode"]})
+    assert len(two.strings_for("song", {})) > 1
+
+
+def test_a_place_looks_like_a_name_and_a_day_like_a_day() -> None:
+    text = Grounding("Show flights for two people to Rome leaving next Monday with meals")
+    assert text.strings_for("city", {}) == ["Rome", "Monday"]
+    days = text.strings_for("date", {})
+    assert ("next Monday" in days, "Rome" in days) == (True, False)
+    assert Grounding("Parks near 12 Main Street please").strings_for("location", {}) == ["12 Main Street"]
+
+
 def test_a_number_is_found_beside_its_chinese_description() -> None:
     text = Grounding("体重80公斤、身高1.8米的人")
     assert text.numbers_for("kilograms", {"type": "number", "description": "体重，单位千克"}) == (80,)
