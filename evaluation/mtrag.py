@@ -5,7 +5,7 @@ difference is paired: the same turn, both ways.
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -23,7 +23,8 @@ from retrieval.protocol import Searcher
 from retrieval.retriever import HybridSearcher, Leg
 
 K = 10
-MEASURES = {
+Measure = Callable[[Sequence[str], Sequence[str]], float]
+MEASURES: dict[str, Measure] = {
     "ndcg@10": lambda ranking, relevant: ndcg(ranking, relevant, K),
     "recall@10": lambda ranking, relevant: recall(ranking, relevant, K),
     "hit@1": lambda ranking, relevant: hit(ranking, relevant, 1),
