@@ -35,7 +35,12 @@ def draw() -> None:
 
 
 def _tool(entry: ToolEntry, registry: ToolRegistry, words: Wording) -> None:
-    with st.expander(f"**{plain_label(entry.title.in_(words.language))}** · {plain_label(entry.name)}"):
+    label = f"**{plain_label(entry.title.in_(words.language))}** · {plain_label(entry.name)}"
+    card = st.expander(label, key=f"tool_{entry.name}", on_change="rerun")
+    if not card.open:
+        # Two dozen forms at once would take longer to draw than any page should.
+        return
+    with card:
         st.badge(words(f"risk.{entry.risk}"), color=RISK_COLOURS[entry.risk])  # type: ignore[arg-type]
         st.write(plain_label(entry.description.in_(words.language), 500))
         if entry.origin != "built-in":

@@ -55,7 +55,9 @@ def test_compare_asks_every_chosen_mode(box: Container, assistant: ScriptedAssis
 
 
 def test_a_tool_is_called_by_hand(box: Container):
-    page = page_of("tools").run()
+    page = page_of("tools")
+    page.session_state["tool_calculator"] = True
+    page.run()
     field = next(text for text in page.text_input if (text.key or "").startswith("argument_calculator"))
     field.set_value("6 * 7")
     next(button for button in page.button if button.label == EN("tools.run")).click().run()
