@@ -6,6 +6,7 @@ With `--http` the same over the served API by many clients at once: every answer
 import argparse
 import random
 import statistics
+import sys
 import threading
 import time
 from collections import Counter
@@ -28,6 +29,7 @@ from inference.runtime import engine_options, open_engine
 # Warm states reach this soon, so that what still grows is a leak.
 CACHE_BYTES = 64 * 1024 * 1024
 SAMPLE_EVERY = 5
+REPORT_EVERY = 25
 WORDS = ("river", "lantern", "harbour", "winter", "letter", "garden", "engine", "window", "market", "bridge", "silver")
 SCHEMA = {
     "type": "object",
@@ -69,6 +71,8 @@ def _soak(engine: LocalEngine, requests: int, chance: random.Random) -> dict[str
         if number % SAMPLE_EVERY == 0:
             own.append(_megabytes(None))
             worker.append(_megabytes(engine.worker_pid))
+        if number % REPORT_EVERY == 0:
+            print(f"{number}: worker {worker[-1]:.0f} MB", file=sys.stderr, flush=True)  # noqa: T201 a run of minutes
     return {
         "requests": requests,
         "outcomes": dict(sorted(outcomes.items())),
