@@ -16,7 +16,7 @@ from evaluation.datasets import ExamQuestion, read_contexts, read_questions
 from evaluation.figures import mean_with_interval
 from evaluation.metrics import hit, ndcg, recall
 from evaluation.retrieval import cached_library, collection_of
-from orchestrator.query_rewriter import standalone_query
+from orchestrator.query_rewriter import search_text, standalone_query
 from retrieval.fakes import HashEmbedder
 from retrieval.library import Library
 from retrieval.protocol import Searcher
@@ -79,7 +79,7 @@ def search_both(searcher: Searcher, item: ExamQuestion, collection: str) -> Sear
     """Search for the last turn as it stands, and for what it is rewritten to."""
     rewritten = standalone_query(Question(item.text, history_of(item)))
     alone = _ranking(searcher, item.text, collection)
-    other = alone if rewritten == item.text else _ranking(searcher, rewritten, collection)
+    other = alone if rewritten == item.text else _ranking(searcher, search_text(item.text, rewritten), collection)
     return Searched(item.text, rewritten, alone, other, item.context_ids)
 
 

@@ -28,7 +28,7 @@ from evaluation.retrieval import cached_library, collection_of
 from evaluation.routing_outsiders import ADAPTERS, outsiders
 from orchestrator.build import REFITTED_WEIGHTS
 from orchestrator.history import History, Overrule
-from orchestrator.query_rewriter import standalone_query
+from orchestrator.query_rewriter import search_text, standalone_query
 from orchestrator.router import BUNDLED_WEIGHTS, Router, fit_weights, load_weights
 from orchestrator.routing_signals import AdapterDomain, Probe, signals_of
 from retrieval.embedder import open_embedder
@@ -148,7 +148,8 @@ def refit(cases: Sequence[RoutingCase], told: Sequence[Overrule], own: Library, 
 def found_in(library: Library, question: Question) -> Retrieval | None:
     """What a search brings; None where there is no such collection."""
     try:
-        return library.searcher().retrieve(standalone_query(question), question.scope, CONSIDERED)
+        wanted = search_text(question.text, standalone_query(question))
+        return library.searcher().retrieve(wanted, question.scope, CONSIDERED)
     except CollectionNotFoundError:
         return None
 

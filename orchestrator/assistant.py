@@ -20,7 +20,7 @@ from orchestrator.events import (
     TextDelta,
 )
 from orchestrator.modes.base import CONSIDERED, AnswerMode, writes
-from orchestrator.query_rewriter import standalone_query
+from orchestrator.query_rewriter import search_text, standalone_query
 from orchestrator.router import Router
 from orchestrator.routing_signals import AdapterDomain, Probe
 from orchestrator.turn import Approve, Turn, never_cancelled, reply_language, waits_for_a_person
@@ -101,7 +101,7 @@ class Assistant:
             return None, 0.0
         started = time.monotonic()
         try:
-            found = self.services.searcher.retrieve(query, question.scope, CONSIDERED)
+            found = self.services.searcher.retrieve(search_text(question.text, query), question.scope, CONSIDERED)
         except CollectionNotFoundError:
             # Nothing to search is no evidence, not a failure: three modes do without documents.
             return None, 0.0

@@ -58,6 +58,14 @@ def standalone_query(question: Question) -> str:
     return f"{carried} {question.text.strip()}" if carried else question.text
 
 
+def search_text(question: str, query: str) -> str:
+    """Return what is searched for: of a rewritten `query` the words of `question` itself count twice.
+
+    What was carried over names the subject, but the turn says what is wanted of it.
+    """
+    return query if query == question else f"{query} {question.strip()}"
+
+
 def _carried(question: Question) -> str:
     """The latest earlier questions, oldest first; as far back as they themselves lean on one before."""
     asked = [turn.content.strip() for turn in question.history if turn.role == "user"]

@@ -29,6 +29,7 @@ from orchestrator.modes.base import CONSIDERED, limit_notices, sampling_of, step
 from orchestrator.passages import closest_sources, numbered_sources, passages_of, with_whole_document
 from orchestrator.prompts import texts
 from orchestrator.prompts.texts import fill
+from orchestrator.query_rewriter import search_text
 from orchestrator.turn import Turn
 from orchestrator.words import squeezed
 from retrieval.protocol import Searcher
@@ -92,7 +93,8 @@ class RagMode:
         if turn.retrieval is not None:
             return turn
         started = time.monotonic()
-        found = self._searcher.retrieve(turn.query, turn.question.scope, CONSIDERED)
+        wanted = search_text(turn.question.text, turn.query)
+        found = self._searcher.retrieve(wanted, turn.question.scope, CONSIDERED)
         return replace(turn, retrieval=found, retrieve_seconds=time.monotonic() - started)
 
     def _most_passages(self, found: Retrieval) -> int:
