@@ -92,7 +92,7 @@ def fill(store: CollectionStore, real: RealPassages, count: int, batch: int = 10
         store.put_vectors([row["id"] for row in rows], multiplied_vectors(real, np.arange(start, start + len(rows))))
 
 
-def geometry(vectors: Vectors, sample: int = 300) -> dict[str, float]:
+def geometry(vectors: Vectors, sample: int = 100) -> dict[str, float]:
     """How near the next and the tenth neighbour of a passage are, as median cosines: real and multiplied, compared."""
     chosen = np.random.default_rng(0).integers(0, len(vectors), sample)
     _, scores = exact_search(vectors, np.asarray(vectors[chosen]), 11)

@@ -24,7 +24,7 @@ Mask = NDArray[np.bool_]
 # Below this an exact search takes a few milliseconds and needs no build (70 queries a second at 100,000).
 EXACT_UP_TO = 20_000
 _LINKS: dict[Kind, int] = {"hnsw": 32, "compact": 16}
-_EF_CONSTRUCTION: dict[Kind, int] = {"hnsw": 200, "compact": 80}
+_EF_CONSTRUCTION: dict[Kind, int] = {"hnsw": 200, "compact": 64}
 _EF_CHOICES = (16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768)
 # The compact kind brings this many times `top_k` from the codes before it compares exactly.
 _RERANK = 4
