@@ -42,6 +42,8 @@ EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d
 EMBEDDED_NAME = "all-MiniLM-L6-v2"
 # The library's own default.
 _BATCH = 32
+# Texts repeat their words: those met before cost a look into a table, a tenth of taking them apart anew.
+_MOST_WORDS, _LONGEST_WORD = 100_000, 40
 # Who has encoded so many texts will encode more: some seconds of finding out how to do it fastest pay.
 _WORTH_MEASURING = 256
 
@@ -73,6 +75,7 @@ class SentenceEncoder:
         self._bulk: Runtime | None = None
         self._bulk_is_chosen = False
         self._encoded = 0
+        self._known_words: dict[str, list[int]] = {}
         self._lock = threading.RLock()
         self.name = name
         self.languages = languages
@@ -110,13 +113,40 @@ class SentenceEncoder:
 
     def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
         """The tokens of each text with the special ones, cut at `max_tokens` as the model was trained."""
-        encodings = self._load_tokenizer().encode_batch_fast(list(texts))
-        cut = self.max_tokens
-        return [ids if len(ids) <= cut else [*ids[: cut - 1], ids[-1]] for ids in (e.ids for e in encodings)]
+        first, last = self._ends
+        most = self.max_tokens - 2
+        return [[first, *ids[:most], last] for ids in self.plain_token_ids(texts)]
 
     def plain_token_ids(self, texts: Sequence[str]) -> list[list[int]]:
         """The tokens of each text without special ones, however long it is."""
+        if not self._words_stand_alone:
+            return self._tokenized(texts)
+        split = [text.split() for text in texts]
+        known = self._known_words
+        new = list({word for words in split for word in words if word not in known})
+        found = dict(zip(new, self._tokenized(new), strict=True))
+        whole = [
+            [number for word in words for number in (found[word] if word in found else known[word])] for words in split
+        ]
+        if len(known) > _MOST_WORDS:
+            known = self._known_words = {}
+        known.update((word, ids) for word, ids in found.items() if len(word) <= _LONGEST_WORD)
+        return whole
+
+    def _tokenized(self, texts: Sequence[str]) -> list[list[int]]:
         return [e.ids for e in self._load_tokenizer().encode_batch_fast(list(texts), add_special_tokens=False)]
+
+    @functools.cached_property
+    def _ends(self) -> tuple[int, int]:
+        """What stands before and after every text."""
+        first, last = self._load_tokenizer().encode("").ids
+        return first, last
+
+    @functools.cached_property
+    def _words_stand_alone(self) -> bool:
+        """Whether no token ever spans white space, so that words can be remembered one by one."""
+        pre_tokenizer = _read_json(self.folder / "tokenizer.json").get("pre_tokenizer") or {}
+        return bool(pre_tokenizer.get("type") == "BertPreTokenizer")
 
     def vocabulary(self) -> list[str]:
         """The tokens in the order of their numbers."""

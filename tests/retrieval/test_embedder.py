@@ -62,6 +62,29 @@ def test_tokens_are_the_models_own(encoder: Embedder):
     assert encoder.count_tokens(["猫坐在垫子上"]) == [6]
 
 
+def test_words_met_before_are_taken_apart_as_the_first_time(encoder: SentenceEncoder):
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(encoder.folder / "tokenizer.json"))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    texts = [
+        *probe_texts(),
+        *TEXTS,
+        "\u200b",
+        "a\u200bb \u200b c",
+        "\ttabs\u3000and\xa0spaces",
+        "[SEP] [MASK]",
+        "x" * 300,
+    ]
+    plain = [tokenizer.encode(text, add_special_tokens=False).ids for text in texts]
+    whole = [tokenizer.encode(text).ids for text in texts]
+    for _ in range(2):
+        assert encoder.plain_token_ids(texts) == plain
+        cut = [ids if len(ids) <= 256 else [*ids[:255], ids[-1]] for ids in whole]
+        assert encoder.token_ids(texts) == cut
+
+
 def test_vectors_are_of_unit_length_and_in_order(encoder: Embedder):
     together = encoder.embed_documents(TEXTS)
     assert together.dtype == np.float32
