@@ -18,12 +18,15 @@ from core.errors import ModelLoadError
 from core.language import Bilingual
 from core.types import SamplingSettings
 from inference.engine_options import LoadOptions
-from inference.gguf_file import GgufHeader, read_gguf_header
+from inference.gguf_file import GgufHeader, TensorEntry, read_gguf_header
 
 SEQUENCE = 0
 ABORTED = 2
 REPEAT_WINDOW = 64
 GPU_DEVICE = 1
+RESPONSE_SECONDS = 0.04
+FLOPS_PER_THREAD = 25e9
+SMALLEST_BATCH = 32
 KV_TYPES = {"f32": 0, "f16": 1, "q8_0": 8}
 QUANTISATIONS = {"F16": 1, "Q4_0": 2, "Q8_0": 7}
 
@@ -87,7 +90,7 @@ class LoadedModel:
         params = llama_cpp.llama_context_default_params()
         trained = int(llama_cpp.llama_model_n_ctx_train(self.model))
         params.n_ctx = min(self.options.n_ctx, trained) if trained > 0 else self.options.n_ctx
-        params.n_batch = params.n_ubatch = min(self.options.n_batch, params.n_ctx)
+        params.n_batch = params.n_ubatch = min(self._batch_tokens(), params.n_ctx)
         params.n_threads, params.n_threads_batch = self.options.n_threads, self.options.n_threads_batch
         params.flash_attn_type = -1 if self.options.flash_attention else 0
         params.type_k = params.type_v = KV_TYPES[self.options.kv_type]
@@ -97,6 +100,11 @@ class LoadedModel:
         if not context:
             self._refuse(f"there is not enough memory for a context of {params.n_ctx} tokens")
         return context
+
+    def _batch_tokens(self) -> int:
+        if llama_cpp.llama_supports_gpu_offload() and self.options.n_gpu_layers:
+            return self.options.n_batch
+        return min(self.options.n_batch, responsive_batch(self.header, self.options.n_threads_batch))
 
     def _refuse(self, reason: str) -> None:
         detail = f"{reason} ({'; '.join(_LOG)})" if _LOG else reason
@@ -310,6 +318,21 @@ class LoadedModel:
         if not on_gpu:
             return "CPU, because no layer was asked onto the GPU (FOURFOLD_N_GPU_LAYERS)", 0
         return f"{on_gpu}/{total} layers on {_gpu_names() or 'the GPU'}", on_gpu
+
+
+def responsive_batch(header: GgufHeader, n_threads: int) -> int:
+    """Tokens in a batch so that its longest operation lasts about 40 ms: a cancel waits for the end of one.
+
+    2 · rows · columns · tokens floating point operations, at what a thread of a plain processor does.
+    """
+    largest = max((it.shape[0] * it.shape[1] for it in header.tensors if _is_layer_matrix(it)), default=1)
+    tokens = RESPONSE_SECONDS * FLOPS_PER_THREAD * max(n_threads, 1) / (2 * largest)
+    return max(SMALLEST_BATCH, int(tokens) // SMALLEST_BATCH * SMALLEST_BATCH)
+
+
+def _is_layer_matrix(tensor: TensorEntry) -> bool:
+    # The matrix of the vocabulary is applied to the last token alone.
+    return len(tensor.shape) >= 2 and tensor.name.startswith("blk.")
 
 
 def requantise(source: Path, target: Path, quantisation: str, n_threads: int) -> None:

@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from core.errors import ModelLoadError, ModelNotFoundError
-from inference.gguf_file import read_gguf_header
+from inference.engine import responsive_batch
+from inference.gguf_file import GgufHeader, TensorEntry, read_gguf_header
 
 
 def small_file() -> bytes:
@@ -84,3 +85,22 @@ def test_no_damage_ends_in_anything_but_a_refusal(tmp_path: Path, changes: list[
     except ModelLoadError:
         ends = []
     assert all(end <= path.stat().st_size for end in ends)
+
+
+def layer(rows: int, columns: int) -> GgufHeader:
+    """A header whose largest matrix of a layer has this shape, beside a vocabulary that does not count."""
+    tensors = (
+        TensorEntry("token_embd.weight", (rows, 150_000), 8, 0, 0),
+        TensorEntry("blk.0.ffn_up.weight", (rows, columns), 8, 0, 0),
+        TensorEntry("blk.0.attn_norm.weight", (rows,), 0, 0, 0),
+    )
+    return GgufHeader(Path("x.gguf"), 0, {}, {}, tensors)
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "threads", "tokens"),
+    # 0.04 s x 25 GFLOP/s x threads / (2 x rows x columns), down to a multiple of 32, never below 32.
+    [(576, 1536, 1, 544), (1024, 3072, 2, 288), (4096, 12288, 8, 64), (4096, 12288, 2, 32), (8192, 28672, 1, 32)],
+)
+def test_batches_are_as_large_as_a_cancel_can_wait(rows: int, columns: int, threads: int, tokens: int):
+    assert responsive_batch(layer(rows, columns), threads) == tokens
