@@ -70,6 +70,8 @@ def welcome(page: Page, words: Wording) -> None:
 def source(page: Page, words: Wording) -> None:
     """The passage behind the first citation."""
     chat(page, words)
+    # The page is drawn once more when an answer has ended: a click in that moment is lost.
+    page.wait_for_timeout(1500)
     page.locator("[class*=st-key-sources_] button").first.click()
     page.get_by_role("dialog").locator(".ff-passage, img").first.wait_for()
 

@@ -99,7 +99,7 @@ def _side_by_side(legs: Mapping[str, Sequence[ScoredChunk]], words: Wording) -> 
     for (name, hits), column in zip(legs.items(), st.columns(len(legs)), strict=True):
         with column:
             st.markdown(f"**{words(f'leg.{name}')}**")
-            lines = [f"{rank} · {plain_label(_place(hit), 40)} · {hit.score:.3f}" for rank, hit in enumerate(hits, 1)]
+            lines = [f"{rank} · {_short(_place(hit))} · {hit.score:.3f}" for rank, hit in enumerate(hits, 1)]
             st.text("\n".join(lines) or words("retrieval.nothing"))
 
 
@@ -142,6 +142,11 @@ def reasons(query: str, scored: ScoredChunk, words: Wording) -> list[str]:
     if "joined" in scored.chunk.metadata:
         parts.append(words("retrieval.joined"))
     return parts
+
+
+def _short(name: str) -> str:
+    """A name for plain text, where nothing needs escaping."""
+    return name if len(name) <= 40 else name[:39].rstrip() + "…"
 
 
 def _place(scored: ScoredChunk) -> str:

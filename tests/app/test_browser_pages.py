@@ -147,6 +147,7 @@ def test_the_page_of_a_pdf_is_shown_with_its_passage(context: BrowserContext, ad
     choose(page, "rag")
     ask(page, "When does the Harbour Festival take place?")
     finished(page)
+    page.wait_for_timeout(1500)
     page.locator("[class*=st-key-sources_] button").first.click()
     picture = page.get_by_role("dialog").locator("img")
     picture.wait_for()
