@@ -16,7 +16,7 @@ from inference.spelled_dates import dates_in, wants_iso_date
 Number = int | float
 
 _NUMBER = re.compile(
-    r"(?<![\w.])[-−]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:[eE][+-]?\d{1,2})?(?![\d,]*\d{3},)|\d+(?:\.\d+)?"
+    r"(?<![A-Za-z_\d.])(?:(?<![^\W_])[-−])?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:[eE][+-]?\d{1,2})?(?![\d,]*\d{3},)|(?<![A-Za-z_\d.])\d+(?:\.\d+)?"
 )
 _QUOTED = re.compile(r"['\"‘“「《]([^'\"’”」》\n]{1,40})['\"’”」》]")
 _QUOTATION = re.compile(
@@ -53,19 +53,25 @@ _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*(?:%|percent|per cent)")
 class Grounding:
     """The text that arguments may be taken from, and the values that earlier arguments have taken.
 
-    `strings` is how many arguments must be strings, where that is known: as many quotations are their values.
+    `strings` and `figures` are how many arguments must be strings and numbers, where that is known: as many quotations
+    are the values of the former, as many numbers those of the latter, in their order.
     """
 
     text: str
     taken: tuple[Any, ...] = ()
     strings: int = 0
+    figures: int = 0
 
     @classmethod
     def for_form(cls, text: str, parameters: Mapping[str, Any]) -> "Grounding":
         """What `text` offers to a form with the parameters of one function."""
         properties = parameters.get("properties", {})
         required = [properties.get(name, {}) for name in parameters.get("required", ())]
-        return cls(text, strings=sum(schema.get("type") == "string" and "enum" not in schema for schema in required))
+        return cls(
+            text,
+            strings=sum(schema.get("type") == "string" and "enum" not in schema for schema in required),
+            figures=sum(schema.get("type") in ("integer", "number") for schema in required),
+        )
 
     def without(self, value: Any) -> "Grounding":
         """The same text after `value` (a string, a number, a list of them) went into an argument."""
@@ -138,7 +144,9 @@ class Grounding:
         shares = [_whole(round(_plain(match[1]) / 100, 12)) for match in _PERCENT.finditer(self.text)]
         whole = [_whole(_plain(match[1])) for match in _PERCENT.finditer(self.text)]
         unwanted = whole if _is_fraction(name, schema) else shares
-        return tuple(number for number in free if number not in unwanted) or free
+        free = tuple(number for number in free if number not in unwanted) or free
+        # Each number once and none too many: they stand in the order of the arguments.
+        return free[:1] if 0 < self.figures == len(set(self._occurrences)) else free
 
     def strings_for(self, name: str, schema: Mapping[str, Any]) -> list[str]:
         """The runs of words that can be the value of one argument."""

@@ -84,6 +84,14 @@ def test_as_many_quotations_as_strings_are_the_strings() -> None:
     assert len(two.strings_for("song", {})) > 1
 
 
+def test_numbers_stand_in_the_order_of_the_arguments_where_there_is_one_for_each() -> None:
+    parameters = {"properties": {name: {"type": "number"} for name in ("a", "b")}, "required": ["a", "b"]}
+    text = Grounding.for_form("Divide 20 by image1 and 500", parameters)
+    assert text.numbers_for("dividend", {"type": "number"}) == (20,)
+    assert text.without(20).numbers_for("divisor", {"type": "number"}) == (500,)
+    assert Grounding.for_form("20, 30 or 500", parameters).numbers_for("c", {"type": "number"}) == (20, 30, 500)
+
+
 def test_a_place_looks_like_a_name_and_a_day_like_a_day() -> None:
     text = Grounding("Show flights for two people to Rome leaving next Monday with meals")
     assert text.strings_for("city", {}) == ["Rome", "Monday"]
