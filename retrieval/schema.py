@@ -66,6 +66,20 @@ CREATE TABLE IF NOT EXISTS generations (kind TEXT PRIMARY KEY, folder TEXT NOT N
 """
 
 
+def create_file(folder: Path, name: str) -> None:
+    """Make `collection.db` with its tables and its name, and rename it into place: nobody sees one without them."""
+    for left_behind in folder.glob(f"{FILE_NAME}.new*"):
+        left_behind.unlink(missing_ok=True)
+    draft = folder / f"{FILE_NAME}.new"
+    connection = sqlite3.connect(draft, isolation_level=None)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.executescript(_TABLES)
+    connection.execute("INSERT INTO meta VALUES ('name', ?)", (name,))
+    # Closing brings the log into the file and deletes it.
+    connection.close()
+    draft.replace(folder / FILE_NAME)
+
+
 def open_connection(folder: Path, *, writable: bool) -> sqlite3.Connection:
     """Open `collection.db` in `folder`; a writer makes the tables where they are missing, a reader cannot change any.
 

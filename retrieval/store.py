@@ -30,7 +30,7 @@ from retrieval.records import (
     pages_from_json,
     record_from_row,
 )
-from retrieval.schema import FILE_NAME, open_connection
+from retrieval.schema import FILE_NAME, create_file, open_connection
 from retrieval.tables import TableData, TableFile, TableRecord
 from retrieval.writing import insert_chunks, insert_document, known_vectors
 
@@ -61,7 +61,8 @@ class CollectionStore:
         if self._lock is not None:
             folder.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(wait_seconds)
-            self._first_use(name)
+            if not (folder / FILE_NAME).is_file():
+                create_file(folder, name or folder.name)
         elif not (folder / FILE_NAME).is_file():
             raise CollectionNotFoundError(
                 Bilingual(
@@ -348,10 +349,6 @@ class CollectionStore:
                 connection.execute("INSERT INTO generations VALUES (?, ?)", (kind, folder))
 
     # --- inside -----------------------------------------------------------------------------------------------------
-
-    def _first_use(self, name: str) -> None:
-        with self._transaction() as connection:
-            connection.execute("INSERT OR IGNORE INTO meta VALUES ('name', ?)", (name or self.folder.name,))
 
     def _read(self) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)

@@ -164,3 +164,17 @@ def test_tables_are_real_and_replaced_with_their_document(store: CollectionStore
     assert rows == [(3.5,)]
     store.remove_document(document_id)
     assert store.tables.catalogue() == []
+
+
+def test_a_collection_is_never_seen_without_its_tables(tmp_path: Path):
+    # What a process leaves that is killed while it makes the file.
+    (tmp_path / "collection.db.new").write_bytes(b"half")
+    (tmp_path / "collection.db.new-wal").write_bytes(b"half")
+    with pytest.raises(CollectionNotFoundError):
+        CollectionStore(tmp_path, name="notes")
+    with CollectionStore(tmp_path, writable=True, name="notes"):
+        pass
+    assert sorted(path.name for path in tmp_path.glob("collection.db.new*")) == []
+    with CollectionStore(tmp_path) as store:
+        assert store.name == "notes"
+        assert store.documents() == []
