@@ -2,7 +2,7 @@
 
 Every token of the vocabulary goes through the encoder alone; what comes out is turned to its principal axes and weighed
 down where it is frequent (smooth inverse frequency, Arora et al. 2017). A text is the sum of its tokens: hundreds
-of times as fast, but order and context of the words are not seen. What that costs stands in `LOSS`.
+of times as fast, but order and context of the words are not seen. What that costs stands in docs/ingest.md.
 """
 
 import hashlib
