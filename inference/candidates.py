@@ -133,6 +133,8 @@ def points_to(name: str, text: str, taken: Iterable[Any]) -> bool:
         rest = rest.replace(str(value), " ")
     if any(word in _PLACE for word in words):
         return bool(re.search(r"\b(?:in|near|at|around) (?:the )?[A-Z][a-z]", rest))
+    if "year" in words and re.search(r"\b(?:19|20)\d\d\b", rest):
+        return True
     return any(word in _TIME[:3] for word in words) and bool(_DATE.search(rest))
 
 

@@ -92,6 +92,13 @@ def test_numbers_stand_in_the_order_of_the_arguments_where_there_is_one_for_each
     assert Grounding.for_form("20, 30 or 500", parameters).numbers_for("c", {"type": "number"}) == (20, 30, 500)
 
 
+def test_a_year_that_stands_there_is_spoken_of_until_it_is_taken() -> None:
+    text = Grounding("a comedy from 2019")
+    assert text.speaks_of("release_year", {"type": "integer"})
+    assert not text.without(2019).speaks_of("release_year", {"type": "integer"})
+    assert not Grounding("a comedy with 12 songs").speaks_of("release_year", {"type": "integer"})
+
+
 def test_a_place_looks_like_a_name_and_a_day_like_a_day() -> None:
     text = Grounding("Show flights for two people to Rome leaving next Monday with meals")
     assert text.strings_for("city", {}) == ["Rome", "Monday"]
