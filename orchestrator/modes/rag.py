@@ -22,6 +22,7 @@ from orchestrator.events import (
     TextDelta,
 )
 from orchestrator.extractive import extractive_answer
+from orchestrator.focus import focused
 from orchestrator.generation import Generated, generate
 from orchestrator.kept_passages import KeptPassages
 from orchestrator.markup import inert
@@ -37,9 +38,8 @@ from retrieval.protocol import Searcher
 # A small model reads one passage where it stands this far above the next (scores are between 0 and 1), else two.
 CLEAR_LEAD = 0.3
 PASSAGES_OF_SMALL = 2
-# Tokens that a document may have to be shown whole: half of the room, or, to a small model, about a passage.
+# Share of the room that a document may take to be shown whole.
 WHOLE_SHARE = 0.5
-WHOLE_OF_SMALL = 320
 
 # (collection, id of a document) -> its text, empty where it cannot be had.
 TextOf = Callable[[str, str], str]
@@ -82,7 +82,7 @@ class RagMode:
             yield from self._extract(turn, sources, texts.EXTRACTIVE_CHOSEN if chosen else texts.EXTRACTIVE_LANGUAGE)
             return
         sources = numbered_sources(found.chunks, turn.question.options.top_k or self._most_passages(found))
-        shown = with_whole_document(sources, lambda chunk: self._whole(turn, chunk))
+        shown = self._fitting(turn, sources)
         sources, context = self._context(turn, self._kept.arranged(turn.question.conversation_id, shown))
         self._kept.remember(turn.question.conversation_id, sources)
         yield _sources_found(sources, found)
@@ -105,10 +105,15 @@ class RagMode:
         is_clear = len(scores) == 2 and scores[0] - scores[1] > CLEAR_LEAD
         return 1 if is_clear else min(self._settings.top_k, PASSAGES_OF_SMALL)
 
+    def _fitting(self, turn: Turn, sources: Sequence[Source]) -> tuple[Source, ...]:
+        """A short document whole; for a small model the few sentences that matter."""
+        if is_small(self._engine):
+            return focused(turn.query, sources)
+        return with_whole_document(sources, lambda chunk: self._whole(turn, chunk))
+
     def _whole(self, turn: Turn, chunk: Chunk) -> str:
         """The text of the chunk's document, where it is short enough to be shown as a whole; else nothing."""
         room = int(WHOLE_SHARE * budget(self._engine, sampling_of(turn, self._settings).max_tokens))
-        room = min(room, WHOLE_OF_SMALL) if is_small(self._engine) else room
         text = self._text_of(turn.question.scope.collection, chunk.document_id)
         # No token of a text that is worth reading has more than ten characters on the average.
         return text if len(text) <= 10 * room and self._engine.count_tokens(text) <= room else ""

@@ -66,6 +66,10 @@ CUT_AT_LIMIT = Bilingual(
 )
 USED = Bilingual(en="used", zh="已使用")
 USED_WHOLE = Bilingual(en="used: the whole document, because it fits", zh="已使用：文档较短，整篇放入")
+USED_PART = Bilingual(
+    en="used: the sentences around the best one, which a small model reads better",
+    zh="已使用：最佳句子及其前后句（小模型读短文更准确）",
+)
 PART_OF_WHOLE = Bilingual(en="part of [{number}], which is shown whole", zh="属于已整篇放入的 [{number}]")
 CLOSEST = Bilingual(en="closest passage; not close enough to answer", zh="最接近的段落，但不足以回答")
 BELOW_TOP = Bilingual(en="ranked below the {count} passages used", zh="排在所用的 {count} 段之后")
