@@ -8,7 +8,7 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -48,14 +48,12 @@ class Answered:
 
 def answer_all(
     assistant: Assistant, collection: str, questions: Iterable[ExamQuestion], extractive: bool
-) -> list[Answered]:
-    """Ask every question in retrieval mode."""
+) -> Iterator[Answered]:
+    """Ask every question in retrieval mode; yield each as it was answered."""
     options = AnswerOptions(extractive=extractive)
     scope = Scope(collection)
-    return [
-        _judged(item, assistant.answer(Question(item.text, _history(item), "rag", scope, options=options)))
-        for item in questions
-    ]
+    for item in questions:
+        yield _judged(item, assistant.answer(Question(item.text, _history(item), "rag", scope, options=options)))
 
 
 def summary(answers: Sequence[Answered]) -> dict[str, Any]:
@@ -110,14 +108,23 @@ def run(options: argparse.Namespace, settings: Settings) -> dict[str, Any]:
     adapter = None if not options.adapter else "" if options.adapter == NO_ADAPTER else options.adapter
     assistant = assistant_over(settings, engine, library.searcher(), grounded=adapter)
     try:
-        questions = _chosen(options)
-        answers = answer_all(assistant, collection, questions, options.extractive)
+        answers = _kept(answer_all(assistant, collection, _chosen(options), options.extractive), options.details)
     finally:
         engine.close()
-    if options.details:
-        lines = (json.dumps(asdict(answer), ensure_ascii=False) for answer in answers)
-        options.details.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return {"questions_file": options.questions.name, "extractive": options.extractive} | summary(answers)
+
+
+def _kept(answers: Iterable[Answered], details: Path | None) -> list[Answered]:
+    """All of them; written to `details` one by one, so that a run that is cut short leaves what it has."""
+    if details is None:
+        return list(answers)
+    kept = []
+    with details.open("w", encoding="utf-8") as file:
+        for answer in answers:
+            file.write(json.dumps(asdict(answer), ensure_ascii=False) + "\n")
+            file.flush()
+            kept.append(answer)
+    return kept
 
 
 def _chosen(options: argparse.Namespace) -> list[ExamQuestion]:

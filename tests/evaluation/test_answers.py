@@ -8,7 +8,7 @@ import pytest
 
 from core.config import Settings
 from core.grounded_prompt import REFUSAL
-from evaluation.answers import _chosen, answer_all, summary
+from evaluation.answers import _chosen, _kept, answer_all, summary
 from evaluation.datasets import ExamQuestion, Passage
 from evaluation.meter import answering_sentence, area_under_curve, meters
 from evaluation.retrieval import collection_of
@@ -46,7 +46,7 @@ def reader(request: GenerationRequest) -> str:
 def test_answers_are_judged_and_averaged(library: Library):
     collection = collection_of(library, CONTEXTS)
     assistant = assistant_over(library.settings, FakeEngine(reader), library.searcher(), grounded="")
-    answers = answer_all(assistant, collection, QUESTIONS, extractive=False)
+    answers = list(answer_all(assistant, collection, QUESTIONS, extractive=False))
     found = summary(answers)
     assert [answer.kind for answer in answers] == ["model", "model", "refusal"]
     assert (answers[0].f1, answers[0].exact, answers[0].cited, answers[0].supported) == (1.0, 1.0, ("t",), (True,))
@@ -57,13 +57,14 @@ def test_answers_are_judged_and_averaged(library: Library):
     assert found["kinds"] == {"model": 2, "refusal": 1}
 
 
-def test_extractive_answers_need_no_model(library: Library):
+def test_extractive_answers_need_no_model(library: Library, tmp_path: Path):
     collection = collection_of(library, CONTEXTS)
     engine = FakeEngine(reader)
     assistant = assistant_over(library.settings, engine, library.searcher(), grounded="")
-    answers = answer_all(assistant, collection, QUESTIONS[:2], extractive=True)
+    answers = _kept(answer_all(assistant, collection, QUESTIONS[:2], extractive=True), tmp_path / "details.jsonl")
     assert [answer.contained for answer in answers] == [1.0, 1.0]
     assert engine.requests == []
+    assert len((tmp_path / "details.jsonl").read_text(encoding="utf-8").splitlines()) == 2
 
 
 def test_only_unseen_articles_are_reported(tmp_path: Path):
