@@ -17,7 +17,7 @@ from evaluation.retrieval_corpus import geometry
 from retrieval.exact_index import exact_search
 from retrieval.fakes import HashEmbedder
 from retrieval.generations import open_generation
-from retrieval.legs import VECTORS, WORDS
+from retrieval.legs import WORDS, open_vectors
 from retrieval.lexical_index import parse_query
 from retrieval.library import Library
 from retrieval.protocol import Vectors
@@ -56,7 +56,7 @@ def encoded(library: Library, texts: Mapping[str, Sequence[str]]) -> Questions:
 def measure_dense(library: Library, questions: Questions) -> dict[str, Any]:
     """Vectors alone: the ten nearest, beside raw FAISS with the same parameters, and recall against comparing all."""
     with library.reader(COLLECTION) as store:
-        opened = open_generation(store, VECTORS)
+        opened = open_vectors(store)
     if opened is None:
         raise ValueError("the collection has no generation of vectors")
     index = VectorIndex.load(*opened)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from retrieval.analysis import ANALYSIS_VERSION
-from retrieval.generations import MANIFEST, make_generation, open_generation
-from retrieval.legs import VECTORS, WORDS, open_words
+from retrieval.generations import MANIFEST, make_generation
+from retrieval.legs import VECTORS, WORDS, open_vectors, open_words
 from retrieval.lexical_index import FIELD_WEIGHTS, LexicalIndex, Row
 from retrieval.probing import own_sentences
 from retrieval.protocol import Vectors
@@ -80,7 +80,7 @@ def refresh_vectors(
     `encode` as in `refresh_indexes`, `threads` as in `VectorIndex.build`.
     """
     total = store.counts()["vectors"]
-    opened = open_generation(store, VECTORS)
+    opened = open_vectors(store)
     _, newest, removed, _ = store.revision()
     waiting = newest - (int(opened[1]["sequence"]) if opened else 0)
     is_due = waiting >= max(_VECTORS_TAIL, total // 20) if opened else total > EXACT_UP_TO

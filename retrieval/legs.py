@@ -15,7 +15,7 @@ from retrieval.lexical_index import LexicalHit, LexicalIndex, LexicalQuery
 from retrieval.lexical_tail import LexicalTail, highest_part
 from retrieval.protocol import Vectors
 from retrieval.store import CollectionStore
-from retrieval.vector_index import VectorIndex
+from retrieval.vector_index import KINDS, VectorIndex
 
 VECTORS, WORDS = "vectors", "words"
 
@@ -33,7 +33,7 @@ class DenseLeg:
 
     def __init__(self, store: CollectionStore) -> None:
         self.generation = store.generation(VECTORS)
-        opened = open_generation(store, VECTORS)
+        opened = open_vectors(store)
         self.manifest: dict[str, Any] = opened[1] if opened else {}
         self._index = VectorIndex.load(*opened) if opened else None
         self._seen = int(self.manifest.get("sequence", 0))
@@ -161,6 +161,12 @@ class LexicalLeg:
                 return living
             wanted *= 2
         return []
+
+
+def open_vectors(store: CollectionStore) -> tuple[Path, dict[str, Any]] | None:
+    """The vector index's generation; None where it is missing, damaged, or of a kind that is made no more."""
+    opened = open_generation(store, VECTORS)
+    return opened if opened and opened[1].get("kind") in KINDS else None
 
 
 def open_words(store: CollectionStore) -> tuple[Path, dict[str, Any]] | None:

@@ -32,7 +32,7 @@ def test_the_oracle_equals_a_plain_loop(vectors: Vectors):
         assert np.allclose([score for score, _ in plain[:5]], values, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["exact", "hnsw", "compact"])
+@pytest.mark.parametrize("kind", ["exact", "fine", "compact"])
 def test_each_kind_reaches_its_recall_and_true_scores(kind: Kind, vectors: Vectors, tmp_path: Path):
     numbers = np.arange(N, dtype=np.int64) * 2 + 5
     built = VectorIndex.build(numbers, vectors, kind)
@@ -45,7 +45,7 @@ def test_each_kind_reaches_its_recall_and_true_scores(kind: Kind, vectors: Vecto
     assert index.recall == built.recall >= TARGET_RECALL[kind]
 
 
-@pytest.mark.parametrize("kind", ["exact", "hnsw", "compact"])
+@pytest.mark.parametrize("kind", ["exact", "fine", "compact"])
 def test_a_filter_is_exact(kind: Kind, vectors: Vectors):
     index = VectorIndex.build(np.arange(N, dtype=np.int64), vectors, kind)
     allowed = np.arange(N) % 7 == 0
@@ -57,14 +57,14 @@ def test_a_filter_is_exact(kind: Kind, vectors: Vectors):
 
 def test_a_grown_graph_finds_old_and_new(vectors: Vectors):
     numbers = np.arange(N, dtype=np.int64)
-    before = VectorIndex.build(numbers[:900], vectors[:900], "hnsw")
-    grown = VectorIndex.build(numbers, vectors, "hnsw", before)
+    before = VectorIndex.build(numbers[:900], vectors[:900], "fine")
+    grown = VectorIndex.build(numbers, vectors, "fine", before)
     found, _ = grown.search(vectors, 1)
     assert np.mean(found[:, 0] == numbers) > 0.99
 
 
 def test_the_kind_follows_the_size():
-    assert [kind_for(10), kind_for(100_000), kind_for(10**6, compact=True)] == ["exact", "hnsw", "compact"]
+    assert [kind_for(10), kind_for(100_000), kind_for(10**6, compact=True)] == ["exact", "fine", "compact"]
 
 
 def test_the_oracle_reads_in_blocks_and_keeps_the_lower_of_equals(vectors: Vectors):
@@ -81,7 +81,7 @@ def test_the_oracle_reads_in_blocks_and_keeps_the_lower_of_equals(vectors: Vecto
     assert [sorted(line) for line in found.tolist()] == [[5, 70_000, 71_999]] * 2
 
 
-@pytest.mark.parametrize("kind", ["hnsw", "compact"])
+@pytest.mark.parametrize("kind", ["fine", "compact"])
 @pytest.mark.parametrize("share", [0.02, 0.5, 0.98])
 def test_a_filter_is_exact_however_much_it_lets_through(kind: Kind, share: float, vectors: Vectors, tmp_path: Path):
     built = VectorIndex.build(np.arange(N, dtype=np.int64), vectors, kind)
@@ -110,7 +110,7 @@ def test_a_build_reads_vectors_from_a_file(vectors: Vectors, tmp_path: Path):
     mapped = np.lib.format.open_memmap(tmp_path / "vectors.npy", mode="w+", dtype=np.float32, shape=vectors.shape)
     mapped[:] = vectors
     mapped.flush()
-    built = VectorIndex.build(np.arange(N, dtype=np.int64), mapped, "hnsw")
+    built = VectorIndex.build(np.arange(N, dtype=np.int64), mapped, "fine")
     changed = (tmp_path / "vectors.npy").stat().st_mtime_ns
     index = VectorIndex.load(tmp_path, built.save(tmp_path))
     assert (tmp_path / "vectors.npy").stat().st_mtime_ns == changed
