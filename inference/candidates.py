@@ -40,6 +40,13 @@ _DIGITS_WELCOME = re.compile(
     r"|size|range|password|value|score|level|quantity|price",
     re.IGNORECASE,
 )
+# Only such an argument takes a whole sentence.
+_TEXTUAL = frozenset(
+    re.findall(
+        r"\w+",
+        "text message content body query question description note prompt sentence abstract summary comment title",
+    )
+)
 _POSSESSIVE = re.compile(r"['’]s?$")
 _MONTHS = r"Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
 _DATE = re.compile(
@@ -54,14 +61,14 @@ def words_of(name: str) -> list[str]:
     return [word for word in re.split(r"[\W_]+", spaced) if word]
 
 
-def runs_of(phrase: str) -> Iterable[str]:
-    """The runs of up to LONGEST words of a phrase that can be a value, and the whole phrase."""
+def runs_of(phrase: str, name: str = "") -> Iterable[str]:
+    """The runs of up to LONGEST words of a phrase that can be a value; all of it where `name` is that of a text."""
     words = phrase.split()
     for first in range(len(words)):
         for last in range(first + 1, min(len(words), first + LONGEST) + 1):
             if _is_whole(words, first, last):
                 yield _POSSESSIVE.sub("", " ".join(words[first:last]).strip("."))
-    if len(words) > LONGEST:
+    if len(words) > LONGEST and _TEXTUAL.intersection(words_of(name)):
         yield phrase.strip(".")
 
 

@@ -69,7 +69,7 @@ class FormFiller:
                 continue
             if not _is_json(written):
                 break  # It was stopped, or ran out of length in the middle.
-            arguments[name] = json.loads(written)
+            arguments[name] = _without_repeats(json.loads(written))
             grounding = grounding.without(arguments[name])
         return arguments, grounding
 
@@ -88,6 +88,13 @@ class FormFiller:
         )
         events = self.engine.generate(request, self.is_cancelled)
         return "".join(event.text for event in events if isinstance(event, GeneratedText))
+
+
+def _without_repeats(value: Any) -> Any:
+    """A small model that lists words goes round in circles; lists of numbers may well repeat."""
+    if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
+        return list(dict.fromkeys(value))
+    return value
 
 
 def _is_json(text: str) -> bool:

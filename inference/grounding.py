@@ -158,7 +158,7 @@ class Grounding:
         ]
         if quoted and 0 < self.strings <= len(self.quotations):
             return quoted
-        runs = (run for phrase in self.phrases for run in runs_of(phrase))
+        runs = (run for phrase in self.phrases for run in runs_of(phrase, name))
         return fitting((*self.wholes, *runs), name, schema, self.text)
 
     def speaks_of(self, name: str, schema: Mapping[str, Any]) -> bool:

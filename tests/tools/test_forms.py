@@ -99,6 +99,18 @@ def test_a_year_that_stands_there_is_spoken_of_until_it_is_taken() -> None:
     assert not Grounding("a comedy with 12 songs").speaks_of("release_year", {"type": "integer"})
 
 
+def test_a_whole_sentence_is_only_for_an_argument_that_is_text() -> None:
+    said = "Tell everybody in the large hall that dinner is served at the lake house"
+    assert said in Grounding(said).strings_for("message", {})
+    assert said not in Grounding(said).strings_for("dish", {})
+
+
+def test_a_list_of_words_does_not_go_round_in_circles() -> None:
+    schema = {"type": "array", "items": {"type": "string"}}
+    tool = {"name": "f", "parameters": {"properties": {"tags": schema}, "required": ["tags"]}}
+    assert FormFiller(FakeEngine([' ["a", "b", "a", "b"]\n'])).fill("a, b", tool)[0] == {"tags": ["a", "b"]}
+
+
 def test_a_place_looks_like_a_name_and_a_day_like_a_day() -> None:
     text = Grounding("Show flights for two people to Rome leaving next Monday with meals")
     assert text.strings_for("city", {}) == ["Rome", "Monday"]
