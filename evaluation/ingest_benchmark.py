@@ -25,7 +25,8 @@ from retrieval.protocol import Embedder
 
 _COLLECTION = "benchmark"
 _ROUNDS = 3
-_WARM = 300
+# Long enough that it is not taken for a question.
+_WARM = ["warm words " * 60] * 40
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,11 +49,11 @@ def run(options: argparse.Namespace, settings: Settings) -> dict[str, Any]:
     if not isinstance(accurate, SentenceEncoder):
         raise SettingError(Bilingual("This needs a sentence encoder.", "此项需要句子编码器。"))
     accurate.choose_runtime()
-    accurate.embed_documents(["warm"] * _WARM)
+    accurate.embed_documents(_WARM)
     instant = instant_of(accurate, settings)
     instant.table()
     plain = WholeModel(accurate.folder)
-    plain.encode(["warm"] * _WARM)
+    plain.encode(_WARM)
     rounds = [_round(files, accurate, instant, plain, settings) for _ in range(options.rounds)]
     return {
         "benchmark": "ingest",
