@@ -16,18 +16,27 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psutil
 
 from core.config import Settings
+from ingest.samples import ensure_sample_collection
+from retrieval.embedder import open_embedder
+from retrieval.library import Library
 
 START_SECONDS = 180.0
 ANSWER_SECONDS = 600.0
 REPORT_SECONDS = 60.0
 VANISHED = 10
 KINDS = ("whole", "stream", "schema", "tools", "rag", "embeddings", "vanish", "vanish")
-SCHEMA = {"type": "object", "properties": {"city": {"type": "string", "maxLength": 12}}, "required": ["city"]}
+SCHEMA = {
+    "type": "object",
+    "properties": {"city": {"type": "string", "maxLength": 12}},
+    "required": ["city"],
+    "additionalProperties": False,
+}
 TOOL = {
     "type": "function",
     "function": {
@@ -67,6 +76,9 @@ def _rounded(milliseconds: float) -> float:
 
 @contextmanager
 def _served(settings: Settings, home: str) -> Iterator[tuple[int, str, "subprocess.Popen[bytes]"]]:
+    # Questions over documents need some: the samples, by their words.
+    own_home = settings.model_copy(update={"home": Path(home)})
+    ensure_sample_collection(Library(own_home, open_embedder(own_home)), own_home, embed=False)
     port, token = _free_port(), secrets.token_urlsafe(16)
     own = {"FOURFOLD_HOME": home, "FOURFOLD_API_PORT": str(port), "FOURFOLD_API_TOKEN": token}
     own["FOURFOLD_MODEL"] = settings.model
@@ -114,7 +126,7 @@ def _body(kind: str, chance: random.Random) -> dict[str, Any]:
     bodies: dict[str, dict[str, Any]] = {
         "whole": _chat(text, 8),
         "stream": _chat(text, 8, stream=True),
-        "schema": _chat(text, 16, response_format={"type": "json_schema", "json_schema": {"schema": SCHEMA}}),
+        "schema": _chat(text, 40, response_format={"type": "json_schema", "json_schema": {"schema": SCHEMA}}),
         "tools": _chat(text, 16, tools=[TOOL]),
         "rag": {**_chat("When does the shop open?", 8), "model": "fourfold-rag"},
         "embeddings": {"model": "fourfold-embedding", "input": [text, "two"]},
