@@ -86,10 +86,16 @@ def fill(store: CollectionStore, real: RealPassages, count: int, batch: int = 10
     while (held := store.counts())["chunks"] < count:
         for document, chunks in multiplied_documents(real, held["chunks"], min(count, held["chunks"] + batch)):
             store.put_document(document, chunks)
-    while (start := store.counts()["vectors"]) < count:
-        # Chunks were put in the order of their numbers, and the first row is number 1.
-        rows = store.rows("SELECT id FROM chunks WHERE number > ? ORDER BY number LIMIT ?", (start, batch))
-        store.put_vectors([row["id"] for row in rows], multiplied_vectors(real, np.arange(start, start + len(rows))))
+    last = 0
+    query = (
+        "SELECT id, number FROM chunks WHERE number > ? AND NOT EXISTS (SELECT 1 FROM vectors WHERE chunk = number)"
+        " ORDER BY number LIMIT ?"
+    )
+    # A chunk whose text was there before has its vector already. The first row is number 1.
+    while rows := store.rows(query, (last, batch)):
+        numbers = np.array([row["number"] for row in rows], np.int64)
+        store.put_vectors([row["id"] for row in rows], multiplied_vectors(real, numbers - 1))
+        last = int(numbers[-1])
 
 
 def geometry(vectors: Vectors, sample: int = 100) -> dict[str, float]:
