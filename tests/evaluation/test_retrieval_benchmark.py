@@ -25,9 +25,6 @@ def real() -> RealPassages:
     vectors = np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
     texts = [f"passage {number} begins here, its middle is {number**2} and so {number} ends" for number in range(N)]
     chunks = tuple(Chunk("", "", text, 0, 0, 1) for text in texts)
-        Chunk("", "", f"passage {number} begins here, its middle is {number * number} and so {number} ends", 0, 0, 1)
-        for number in range(N)
-    )
     return RealPassages(chunks, vectors, nearest(vectors))
 
 
