@@ -53,7 +53,7 @@ def serve_and_load(settings: Settings, clients: int, seconds: float, seed: int) 
         before = _tree_megabytes(process.pid)
         load = _Load(port, token, time.monotonic() + seconds)
         chances = [random.Random(seed * 1000 + number) for number in range(clients)]  # noqa: S311 - no secret
-        threads = [threading.Thread(target=load.client, args=(chance,)) for chance in chances]
+        threads = [threading.Thread(target=load.client, args=(chance,), daemon=True) for chance in chances]
         for thread in threads:
             thread.start()
         load.report_until_done(threads)
