@@ -105,7 +105,7 @@ def train_with_trainer(base: GgufModel, rows: Sequence[TokenRow], threads: int) 
             disable_tqdm=True,
         )
         collator = DataCollatorForSeq2Seq(tokenizer, label_pad_token_id=NO_LOSS)
-        trainer = Trainer(model, arguments, collator, train_dataset=[_features(row) for row in rows])  # type: ignore[arg-type]
+        trainer = Trainer(model, arguments, collator, train_dataset=[_features(row) for row in rows])
         started = time.perf_counter()
         trainer.train()
     return time.perf_counter() - started

@@ -213,7 +213,8 @@ class LoraModel:
     ) -> "torch.Tensor":
         """The loss in nats at `sources` (k,) against `wanted` token ids (k, m) with `weights` (k, m; None: all one)."""
         logs = self._model.lm_head(hidden[sources]).float().log_softmax(dim=-1).gather(1, wanted)
-        return -(logs if weights is None else logs * weights).sum()
+        loss: torch.Tensor = -(logs if weights is None else logs * weights).sum()
+        return loss
 
 
 def load_dequantised(base: GgufModel) -> Any:

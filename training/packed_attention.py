@@ -84,8 +84,13 @@ def packed_attention(
     shared = query.shape[1] // key.shape[1]
     sizes = [family.tokens for family in families]
     whole = (query, key.repeat_interleave(shared, dim=1), value.repeat_interleave(shared, dim=1))
-    parts = zip(families, *(torch.split(tensor, sizes, dim=2) for tensor in whole), strict=True)
-    return torch.cat([out for part in parts for out in _attended(*part, scaling)], dim=2).transpose(1, 2), None
+    queries, keys, values = (torch.split(tensor, sizes, dim=2) for tensor in whole)
+    outs = [
+        out
+        for family, q, k, v in zip(families, queries, keys, values, strict=True)
+        for out in _attended(family, q, k, v, scaling)
+    ]
+    return torch.cat(outs, dim=2).transpose(1, 2), None
 
 
 def _attended(
