@@ -30,6 +30,29 @@ def no_exception(page: Page) -> None:
     assert page.get_by_test_id("stException").count() == 0
 
 
+# These two ask the samples, which make way for one's own documents: they stand before the test that adds some.
+def test_the_page_of_a_pdf_is_shown_with_its_passage(context: BrowserContext, address: str):
+    page = opened(context, address)
+    choose(page, "rag")
+    ask(page, "When does the Harbour Festival take place?")
+    finished(page)
+    page.wait_for_timeout(1500)
+    page.locator("[class*=st-key-sources_] button").first.click()
+    picture = page.get_by_role("dialog").locator("img")
+    picture.wait_for()
+    assert page.evaluate("(image) => image.naturalWidth", picture.element_handle()) > 600
+
+
+def test_compare_answers_or_says_why_not(context: BrowserContext, address: str):
+    page = page_of(context, address, "compare")
+    page.get_by_role("textbox", name=EN("compare.question")).fill("How many days of annual leave do the staff have?")
+    page.get_by_role("button", name=EN("compare.run"), exact=True).click()
+    expect(page.get_by_text(re.compile(r"^read \d+"))).to_have_count(2)
+    # No tool counts leave and no adapter was trained: those two ways say so instead of answering.
+    expect(page.get_by_test_id("stAlert")).to_have_count(2)
+    no_exception(page)
+
+
 def test_documents_are_read_through_a_refresh_and_asked(context: BrowserContext, address: str, tmp_path: Path):
     for number in range(12):
         text = f"The lighthouse of Port {number} was built in {1850 + number} and is {20 + number} metres tall.\n"
@@ -50,14 +73,6 @@ def test_documents_are_read_through_a_refresh_and_asked(context: BrowserContext,
     no_exception(page)
 
 
-def test_compare_answers_four_ways(context: BrowserContext, address: str):
-    page = page_of(context, address, "compare")
-    page.get_by_role("textbox", name=EN("compare.question")).fill("How many days of annual leave do the staff have?")
-    page.get_by_role("button", name=EN("compare.run"), exact=True).click()
-    expect(page.get_by_text(re.compile(r"^read \d+"))).to_have_count(4)
-    no_exception(page)
-
-
 def test_a_variant_of_the_lab_becomes_the_template_of_the_chat(context: BrowserContext, address: str):
     page = page_of(context, address, "prompts")
     page.get_by_role("textbox", name=EN("lab.questions")).fill("Name one colour.")
@@ -71,8 +86,9 @@ def test_a_variant_of_the_lab_becomes_the_template_of_the_chat(context: BrowserC
     page.get_by_role("link", name=EN("nav.chat")).click()
     page.get_by_role("heading", name=EN("welcome.title")).wait_for()
     choose(page, "prompt")
-    expect(page.locator(".st-key-template button")).to_be_visible()
-    page.locator(".st-key-template button").click()
+    # A button with a hint is drawn twice, once for wide and once for narrow pages.
+    expect(page.locator(".st-key-template button").first).to_be_visible()
+    page.locator(".st-key-template button").first.click()
     page.get_by_role("tab", name=EN("lab.tab_kept")).click()
     page.get_by_role("button", name=EN("lab.unuse")).click()
     page.get_by_role("button", name=EN("lab.use"), exact=True).wait_for()
@@ -115,7 +131,7 @@ def test_a_training_goes_on_through_a_refresh_and_is_stopped(context: BrowserCon
     page.get_by_role("button", name=EN("finetune.train"), exact=True).click()
     page.get_by_text("moods").first.wait_for()
     page.reload()
-    line = page.get_by_test_id("stSidebar").locator(".st-key-open_jobs button")
+    line = page.get_by_test_id("stSidebar").locator(".st-key-open_jobs button").first
     expect(line).to_contain_text("moods")
     line.click()
     drawer = page.get_by_role("dialog")
@@ -140,18 +156,6 @@ def test_the_models_page_lists_what_can_be_had_and_what_is_missing(context: Brow
     page.get_by_role("button", name=EN("doctor.run")).click()
     expect(page.get_by_text("llama-cpp-python").first).to_be_visible()
     no_exception(page)
-
-
-def test_the_page_of_a_pdf_is_shown_with_its_passage(context: BrowserContext, address: str):
-    page = opened(context, address)
-    choose(page, "rag")
-    ask(page, "When does the Harbour Festival take place?")
-    finished(page)
-    page.wait_for_timeout(1500)
-    page.locator("[class*=st-key-sources_] button").first.click()
-    picture = page.get_by_role("dialog").locator("img")
-    picture.wait_for()
-    assert page.evaluate("(image) => image.naturalWidth", picture.element_handle()) > 600
 
 
 def test_two_people_do_not_cross(context: BrowserContext, address: str):
