@@ -1,5 +1,6 @@
 """A container with a scripted assistant, and the page over it."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +31,14 @@ def box(assistant: ScriptedAssistant) -> Iterator[Container]:
     made.close()
 
 
+@pytest.fixture(autouse=True)
+def _own_main() -> Iterator[None]:
+    """AppTest puts its script in the place of `__main__`, where a process that is spawned later would look for it."""
+    main = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = main
+
+
 @pytest.fixture
 def page(box: Container) -> AppTest:
     return AppTest.from_file(MAIN, default_timeout=20)
@@ -42,7 +51,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield started
 
 
-@pytest.fixture(scope="session")
+# Not for the session: Playwright keeps an event loop running in its thread, in which no test of async code can run.
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     executable = chromium()
     if executable is None:

@@ -71,7 +71,7 @@ def test_an_answer_is_explained_by_one_click_and_kept(context: BrowserContext, a
     page = opened(context, address)
     page.locator(".st-key-welcome_questions button").first.click()
     finished(page)
-    page.locator("[class*=st-key-xray_] button").last.click()
+    page.locator("[class*=st-key-xray_] button").first.click()
     expect(page.get_by_role("tab", name=WORDS["tab_passages"].en, exact=True)).to_have_attribute(
         "aria-selected", "true"
     )

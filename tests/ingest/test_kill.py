@@ -33,7 +33,7 @@ def test_a_half_file_and_a_broken_collection_would_be_noticed(tmp_path: Path):
     with closing(trial.killed.reader(DEFAULT_COLLECTION)) as store:
         path = store.folder / "collection.db"
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute("DELETE FROM chunks WHERE position = 0 AND id IN (SELECT id FROM chunks LIMIT 1)")
+        connection.execute("DELETE FROM chunks WHERE number = (SELECT min(number) FROM chunks)")
         connection.commit()
     trial.inspect(tally)
     assert len(tally.halves) == 1

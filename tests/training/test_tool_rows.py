@@ -130,7 +130,7 @@ def test_no_held_out_question_is_trained_on_and_no_reporting_set_is_read(folder:
         return {row.pieces[0][0].split("Request: ")[1].split("\n\nForm:")[0] for row in rows}
 
     trained, kept = questions(tool_examples(folder)), questions(tool_examples(folder, held_out=True))
-    assert len(trained) > 400
+    assert len(trained) > 300
     assert not trained & kept
     for name in ("bfcl_v4_single_turn", "acebench_en", "acebench_zh"):
         text = (folder / f"{name}.dev.jsonl").read_text(encoding="utf-8")
