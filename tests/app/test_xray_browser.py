@@ -83,7 +83,6 @@ def test_an_answer_is_explained_by_one_click_and_kept(context: BrowserContext, a
     open_tab(page, "attention")
     expect(page.get_by_text(WORDS["pick_cell"].en)).to_be_visible()
     click_a_cell(page)
-    expect(page.get_by_text(WORDS["mean_of_heads"].en)).to_be_visible()
     expect(page.get_by_test_id("stVegaLiteChart")).to_have_count(2)
     assert page.get_by_test_id("stException").count() == 0
 
