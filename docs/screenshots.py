@@ -179,11 +179,6 @@ def open_start(page: Page, words: Wording) -> None:
     page.get_by_text(words("model.local")).first.wait_for(state="attached")
 
 
-def choose_tab(page: Page, label: str) -> None:
-    """Open a tab of the page."""
-    page.get_by_role("tab", name=label).click()
-
-
 def open_sidebar(page: Page) -> None:
     """On a narrow screen the sidebar is folded away."""
     unfold = page.get_by_test_id("stExpandSidebarButton")

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from core.config import Settings
 from core.errors import ModelLoadError
@@ -60,8 +60,3 @@ def check_download(path: Path, promised: str) -> None:
                 zh=f"{path.name} 下载后已损坏（SHA-256 为 {found[:12]}…，应为 {promised[:12]}…）。请重新下载。",
             )
         )
-
-
-def files_of(folder: Path) -> list[PurePosixPath]:
-    """The files below a folder of models, relative to it, sorted; empty where it is absent."""
-    return sorted(PurePosixPath(path.relative_to(folder).as_posix()) for path in folder.rglob("*") if path.is_file())

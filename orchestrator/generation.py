@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Generator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from core.types import SamplingSettings, Timings, Usage
+from core.types import Timings, Usage
 from inference.protocol import (
     ChatEngine,
     FinishReason,
@@ -63,8 +63,3 @@ def _stream(
         close = getattr(events, "close", None)
         if close is not None:
             close()
-
-
-def with_limit(sampling: SamplingSettings, max_tokens: int) -> SamplingSettings:
-    """Return `sampling` with no more than `max_tokens` tokens of answer."""
-    return replace(sampling, max_tokens=min(sampling.max_tokens, max_tokens))

@@ -9,7 +9,7 @@ import math
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from inference.protocol import ChatEngine
 from orchestrator.events import AnswerCompleted, ContextAssembled, PromptSpan
@@ -94,12 +94,6 @@ def prompt_without(prompt: str, spans: Sequence[PromptSpan], left_out: Sequence[
 def meter(nats_per_token: float) -> float:
     """Map a gain in nats per token to 0..1: nothing gained is 0, `NATS_OF_HALF` is a half."""
     return round(1.0 - math.exp(-max(nats_per_token, 0.0) * math.log(2) / NATS_OF_HALF), 4)
-
-
-def with_weights(answer: AnswerCompleted, grounding: Grounding) -> AnswerCompleted:
-    """Return the answer with the weight of its source on each citation."""
-    citations = tuple(replace(item, weight=grounding.weights.get(item.number)) for item in answer.citations)
-    return replace(answer, citations=citations)
 
 
 def _disagreements(weights: dict[int, float], cited: Sequence[int], complete: bool) -> tuple[int, ...]:

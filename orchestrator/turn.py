@@ -35,11 +35,6 @@ def waits_for_a_person(_proposed: ToolProposed) -> ToolCall | None:
     raise PersonNeeded
 
 
-def allows_nothing(_proposed: ToolProposed) -> ToolCall | None:
-    """Refuse every call that needs a person, because no person is there to ask."""
-    return None
-
-
 @dataclass(frozen=True)
 class Turn:
     """A question with its route, the standalone query, the language of the reply and what the router found already.

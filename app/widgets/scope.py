@@ -12,8 +12,6 @@ from app.widgets.answer_text import plain_label
 from app.wording import Wording
 from core.types import Scope
 
-FILTERS = ("documents", "folders", "tags")
-
 
 def draw(words: Wording) -> None:
     """The picker: one button that says what is searched; its content is drawn when it is open."""

@@ -103,10 +103,6 @@ ADAPTER_MISSING = Bilingual(
     "or choose another mode.",
     zh="微调模式需要适配器，而当前模型没有。请用 `python -m training` 训练一个，或选择其他模式。",
 )
-NO_DOCUMENTS_SERVICE = Bilingual(
-    en="The documents cannot be searched here: no collection is open.",
-    zh="此处无法检索文档：没有打开任何文档集。",
-)
 
 
 def fill(template: Bilingual, **values: object) -> Bilingual:
