@@ -1,6 +1,6 @@
 """The two legs of the search, each reading a generation and an exact tail of what came after it."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.analysis import ANALYSIS_VERSION
-from retrieval.exact_index import exact_search
 from retrieval.generations import open_generation
 from retrieval.lexical_index import LexicalHit, LexicalIndex, LexicalQuery
-from retrieval.lexical_tail import LexicalTail, highest_part
+from retrieval.lexical_tail import LexicalTail
 from retrieval.protocol import Vectors
 from retrieval.store import CollectionStore
 from retrieval.vector_index import KINDS, VectorIndex
+from retrieval.vector_tail import VectorTail, mean_without_best
 
 VECTORS, WORDS = "vectors", "words"
 
@@ -36,9 +36,7 @@ class DenseLeg:
         opened = open_vectors(store)
         self.manifest: dict[str, Any] = opened[1] if opened else {}
         self._index = VectorIndex.load(*opened) if opened else None
-        self._seen = int(self.manifest.get("sequence", 0))
-        self._numbers = np.zeros(0, np.int64)
-        self._vectors: Vectors | None = None
+        self._tail = VectorTail(int(self.manifest.get("sequence", 0)))
         self._known = np.zeros(0, np.bool_)
         # A copy: the vectors of a large collection stay on the disk, and every question asks for these.
         self._sample = None if self._index is None else _spread(self._index.vectors)
@@ -57,17 +55,13 @@ class DenseLeg:
 
     def refresh(self, store: CollectionStore) -> None:
         """Read the vectors that were put since."""
-        batches = list(store.iter_vectors(self._seen))
-        if not batches:
-            return
-        self._seen = int(batches[-1][0][-1, 0])
-        self._numbers = np.concatenate([self._numbers, *(keys[:, 1] for keys, _ in batches)])
-        self._note_known(self._numbers)
-        parts = [vectors for _, vectors in batches]
-        self._vectors = np.concatenate(parts if self._vectors is None else [self._vectors, *parts])
+        before = len(self._tail)
+        self._tail.follow(store)
+        if len(self._tail) > before:
+            self._note_known(self._tail.numbers[before:])
 
     def __len__(self) -> int:
-        return len(self._numbers) + (0 if self._index is None else len(self._index))
+        return len(self._tail) + (0 if self._index is None else len(self._index))
 
     def search(
         self, vector: Vectors, top_k: int, alive: NDArray[np.bool_], documents: Collection[int] | None = None
@@ -79,25 +73,16 @@ class DenseLeg:
         found: dict[int, float] = {}
         if self._index is not None:
             found.update(self._from_generation(self._index, vector[None], top_k, alive, documents is not None))
-        if self._vectors is not None:
-            rows, scores = exact_search(self._vectors, vector[None], top_k, alive[self._numbers])
-            found.update(zip(self._numbers[rows[0]].tolist(), scores[0].tolist(), strict=True))
-        hits = [DenseHit(number, score) for number, score in found.items()]
-        return sorted(hits, key=lambda hit: (-hit.score, hit.number))[:top_k]
+        found.update(self._tail.search(vector, top_k, alive))
+        return best_first(found, top_k)
 
     def sample(self) -> Vectors:
         """Some 256 to 511 vectors, float32 (n, dimension), evenly over the collection; none where there are none."""
-        found = _spread(self._vectors) if self._sample is None else self._sample
-        return np.zeros((0, 0), np.float32) if found is None else found
+        return _spread(self._tail.vectors) if self._sample is None else self._sample
 
     def background(self, vector: Vectors) -> float:
-        """What any passage gets for this question: the mean score of a fixed sample, its best one left out.
-
-        In a small collection the best one is the answer itself, and would hide that it stands out.
-        """
-        sample = self.sample()
-        scores = np.sort(sample @ vector)[:-1] if len(sample) else np.zeros(0)
-        return float(np.mean(scores)) if len(scores) else 0.0
+        """What any passage gets for this question."""
+        return mean_without_best(self.sample(), vector)
 
     @staticmethod
     def _from_generation(
@@ -124,18 +109,13 @@ class LexicalLeg:
         opened = open_words(store)
         self.manifest: dict[str, Any] = opened[1] if opened else {}
         self._index = LexicalIndex(opened[0]) if opened else None
-        self._seen = int(self.manifest.get("number", 0))
         rows = 0 if self._index is None else len(self._index)
         frequency = (lambda field, term: 0) if self._index is None else self._index.document_frequency
-        self._tail = LexicalTail(rows, self.manifest.get("terms"), frequency)
+        self._tail = LexicalTail(rows, self.manifest.get("terms"), frequency, seen=int(self.manifest.get("number", 0)))
 
     def refresh(self, store: CollectionStore, document_of: NDArray[np.int64], removed: Collection[int]) -> None:
         """Read the chunks that were put since; `document_of` has each chunk's document, `removed` are numbers."""
-        for number in removed:
-            self._tail.remove(number)
-        for number, chunk in store.iter_chunks(self._seen):
-            self._tail.add(number, int(document_of[number]), chunk)
-            self._seen = number
+        self._tail.follow(store, document_of, removed)
 
     def search(
         self, query: LexicalQuery, top_k: int, alive: NDArray[np.bool_], documents: set[int] | None = None
@@ -147,7 +127,7 @@ class LexicalLeg:
 
     def ceiling(self, query: LexicalQuery) -> float:
         """What a chunk would score that is full of every word of the question."""
-        return sum(count * self._tail.idf("body", term) * highest_part() for term, count in query.words.items())
+        return self._tail.ceiling(query)
 
     def _from_generation(
         self, query: LexicalQuery, top_k: int, alive: NDArray[np.bool_], documents: set[int] | None
@@ -175,9 +155,15 @@ def open_words(store: CollectionStore) -> tuple[Path, dict[str, Any]] | None:
     return opened if opened and opened[1].get("analysis") == ANALYSIS_VERSION else None
 
 
-def _spread(vectors: Vectors | None, count: int = 256) -> Vectors | None:
+def best_first(scores: Mapping[int, float], top_k: int) -> list[DenseHit]:
+    """The best `top_k` of scores by chunk number."""
+    hits = [DenseHit(number, score) for number, score in scores.items()]
+    return sorted(hits, key=lambda hit: (-hit.score, hit.number))[:top_k]
+
+
+def _spread(vectors: Vectors, count: int = 256) -> Vectors:
     """Some `count` rows, evenly over all."""
-    return None if vectors is None else np.array(vectors[:: max(1, len(vectors) // count)])
+    return np.array(vectors[:: max(1, len(vectors) // count)])
 
 
 def _pairs(numbers: NDArray[np.int64], scores: Vectors) -> dict[int, float]:

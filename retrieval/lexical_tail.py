@@ -8,15 +8,16 @@ import math
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 
+import numpy as np
+from numpy.typing import NDArray
+
 from core.types import Chunk
 from retrieval.lexical_index import FIELD_WEIGHTS, Field, LexicalHit, LexicalQuery, field_terms
+from retrieval.store import CollectionStore
 
 _K1, _B = 1.2, 0.75
-
-
-def highest_part() -> float:
-    """What a term's frequency can multiply its rarity by at most."""
-    return _K1 + 1
+# What a term's frequency can multiply its rarity by at most.
+_HIGHEST_PART = _K1 + 1
 
 
 class LexicalTail:
@@ -27,7 +28,10 @@ class LexicalTail:
         base_rows: int = 0,
         base_terms: Mapping[Field, int] | None = None,
         base_frequency: Callable[[Field, str], int] = lambda field, term: 0,
+        seen: int = 0,
     ) -> None:
+        """`seen` is the last chunk's number in the generation."""
+        self._seen = seen
         self._base_rows = base_rows
         self._base_terms = dict(base_terms or {})
         self._base_frequency = base_frequency
@@ -38,6 +42,14 @@ class LexicalTail:
 
     def __len__(self) -> int:
         return len(self._documents)
+
+    def follow(self, store: CollectionStore, document_of: NDArray[np.int64], removed: Collection[int]) -> None:
+        """Read the chunks that were put since; `document_of` has each chunk's document, `removed` are numbers."""
+        for number in removed:
+            self.remove(number)
+        for number, chunk in store.iter_chunks(self._seen):
+            self.add(number, int(document_of[number]), chunk)
+            self._seen = number
 
     def add(self, number: int, document: int, chunk: Chunk) -> None:
         """Add one chunk."""
@@ -75,6 +87,10 @@ class LexicalTail:
         """How rare a term is, over the generation and the tail."""
         frequency = len(self._postings.get((field, term), ())) + self._base_frequency(field, term)
         return math.log(1 + (self._rows - frequency + 0.5) / (frequency + 0.5))
+
+    def ceiling(self, query: LexicalQuery) -> float:
+        """What a chunk would score that is full of every word of the question."""
+        return sum(count * self.idf("body", term) * _HIGHEST_PART for term, count in query.words.items())
 
     @property
     def _rows(self) -> int:

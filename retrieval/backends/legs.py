@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.backends.contract import RemoteCollection
-from retrieval.exact_index import exact_search
-from retrieval.legs import DenseHit
+from retrieval.legs import DenseHit, best_first
 from retrieval.lexical_index import FIELD_WEIGHTS, LexicalHit, LexicalQuery
-from retrieval.lexical_tail import LexicalTail, highest_part
+from retrieval.lexical_tail import LexicalTail
 from retrieval.protocol import Vectors
 from retrieval.store import CollectionStore
+from retrieval.vector_tail import VectorTail, mean_without_best
 
 # Removed chunks stand in the copy until it follows: a few more are asked for than are wanted.
 _SPARE = 20
@@ -24,10 +24,9 @@ class RemoteDenseLeg:
     def __init__(self, store: CollectionStore, remote: RemoteCollection) -> None:
         self._store = store
         self._remote = remote
-        self._seen = remote.watermark().vectors
-        self.generation = str(self._seen)
-        self._numbers = np.zeros(0, np.int64)
-        self._vectors: Vectors = np.zeros((0, 0), np.float32)
+        seen = remote.watermark().vectors
+        self.generation = str(seen)
+        self._tail = VectorTail(seen)
         self._sample: Vectors | None = None
 
     def without_vector(self, numbers: Iterable[int]) -> set[int]:
@@ -37,10 +36,7 @@ class RemoteDenseLeg:
 
     def refresh(self, store: CollectionStore) -> None:
         """Read the vectors that were put since."""
-        for keys, vectors in store.iter_vectors(self._seen):
-            self._seen = int(keys[-1, 0])
-            self._numbers = np.concatenate([self._numbers, keys[:, 1]])
-            self._vectors = np.concatenate([self._vectors.reshape(-1, vectors.shape[1]), vectors])
+        self._tail.follow(store)
 
     def search(
         self, vector: Vectors, top_k: int, alive: NDArray[np.bool_], documents: Collection[int] | None = None
@@ -48,23 +44,18 @@ class RemoteDenseLeg:
         """The best `top_k` chunks that live, best first; in `documents` only, where they are given."""
         found = self._remote.search_vectors(vector, top_k + _SPARE, documents)
         scores = {hit.number: hit.score for hit in found if alive[hit.number]}
-        if len(self._numbers):
-            rows, tail = exact_search(self._vectors, vector[None], top_k, alive[self._numbers])
-            scores.update(zip(self._numbers[rows[0]].tolist(), tail[0].tolist(), strict=True))
-        hits = [DenseHit(number, score) for number, score in scores.items()]
-        return sorted(hits, key=lambda hit: (-hit.score, hit.number))[:top_k]
+        scores.update(self._tail.search(vector, top_k, alive))
+        return best_first(scores, top_k)
 
     def sample(self) -> Vectors:
         """Some of the vectors, float32 (n, dimension)."""
         if self._sample is None:
             self._sample = self._remote.sample(_SAMPLE)
-        return self._sample if len(self._sample) else self._vectors
+        return self._sample if len(self._sample) else self._tail.vectors
 
     def background(self, vector: Vectors) -> float:
-        """What any passage gets for this question: the mean score of a fixed sample, its best one left out."""
-        vectors = self.sample()
-        scores = np.sort(vectors @ vector)[:-1] if len(vectors) else np.zeros(0)
-        return float(np.mean(scores)) if len(scores) else 0.0
+        """What any passage gets for this question."""
+        return mean_without_best(self.sample(), vector)
 
 
 class RemoteLexicalLeg:
@@ -72,20 +63,18 @@ class RemoteLexicalLeg:
 
     def __init__(self, remote: RemoteCollection) -> None:
         self._remote = remote
-        self._seen = remote.watermark().chunks
-        self.generation = str(self._seen)
+        seen = remote.watermark().chunks
+        self.generation = str(seen)
         # How often a word stands in the copy, asked once: a question's few words come back with the next ones.
         self._known: dict[tuple[str, str], int] = {}
         rows = remote.counts()["chunks"]
-        self._tail = LexicalTail(rows, remote.field_lengths(), lambda field, term: self._known.get((field, term), 0))
+        self._tail = LexicalTail(
+            rows, remote.field_lengths(), lambda field, term: self._known.get((field, term), 0), seen
+        )
 
     def refresh(self, store: CollectionStore, document_of: NDArray[np.int64], removed: Collection[int]) -> None:
         """Read the chunks that were put since; `document_of` has each chunk's document, `removed` are numbers."""
-        for number in removed:
-            self._tail.remove(number)
-        for number, chunk in store.iter_chunks(self._seen):
-            self._tail.add(number, int(document_of[number]), chunk)
-            self._seen = number
+        self._tail.follow(store, document_of, removed)
 
     def search(
         self, query: LexicalQuery, top_k: int, alive: NDArray[np.bool_], documents: set[int] | None = None
@@ -100,7 +89,7 @@ class RemoteLexicalLeg:
     def ceiling(self, query: LexicalQuery) -> float:
         """What a chunk would score that is full of every word of the question."""
         self._learn(query)
-        return sum(count * self._tail.idf("body", term) * highest_part() for term, count in query.words.items())
+        return self._tail.ceiling(query)
 
     def _learn(self, query: LexicalQuery) -> None:
         asked = {(field, term) for field in FIELD_WEIGHTS for term in query.by_field[field]} - self._known.keys()
