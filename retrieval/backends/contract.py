@@ -92,8 +92,8 @@ class RemoteCollection(Protocol):
         """In how many chunks each term stands in its field; 0 is left out."""
         ...
 
-    def field_lengths(self) -> dict[Field, int]:
-        """How many terms each field holds in all."""
+    def field_lengths(self) -> tuple[int, dict[Field, int]]:
+        """How many chunks there are, and how many terms each field holds in all; costs the same at any size."""
         ...
 
     def clear(self) -> None:

@@ -67,10 +67,8 @@ class RemoteLexicalLeg:
         self.generation = str(seen)
         # How often a word stands in the copy, asked once: a question's few words come back with the next ones.
         self._known: dict[tuple[str, str], int] = {}
-        rows = remote.counts()["chunks"]
-        self._tail = LexicalTail(
-            rows, remote.field_lengths(), lambda field, term: self._known.get((field, term), 0), seen
-        )
+        rows, lengths = remote.field_lengths()
+        self._tail = LexicalTail(rows, lengths, lambda field, term: self._known.get((field, term), 0), seen)
 
     def refresh(self, store: CollectionStore, document_of: NDArray[np.int64], removed: Collection[int]) -> None:
         """Read the chunks that were put since; `document_of` has each chunk's document, `removed` are numbers."""

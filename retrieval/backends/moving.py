@@ -7,7 +7,7 @@ from core.language import Bilingual
 from retrieval.backends.contract import Backend
 from retrieval.backends.follow import Progress, follow, key_of, overlap
 from retrieval.indexing import refresh_indexes
-from retrieval.library import COMPACT_ABOVE, INDEX_SERVER, Library
+from retrieval.library import INDEX_SERVER, Library
 
 # Of the ten nearest by the exact comparison, how many the copy has to find before it is searched.
 LEAST_OVERLAP = 0.95
@@ -47,7 +47,7 @@ def move_back(library: Library, name: str, backend: Backend | None) -> Moved:
         server = store.meta(INDEX_SERVER) or ""
         store.set_meta(INDEX_SERVER, "")
         counts = store.counts()
-        refresh_indexes(store, compact=counts["vectors"] > COMPACT_ABOVE, force=True)
+        refresh_indexes(store, compact=library.is_compact(counts["vectors"]), force=True)
         if backend is not None:
             backend.open(key_of(store)).drop()
     return Moved(server, counts["chunks"], counts["vectors"], 1.0)

@@ -6,7 +6,7 @@ which have none for Chinese, and commits vectors and bookkeeping apart; so the t
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,12 +19,11 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from core.errors import BackendError
 from core.language import Bilingual
 from retrieval.backends.contract import Change, CollectionKey, Row, Watermark
-from retrieval.backends.postgres_words import WordSearch
+from retrieval.backends.postgres_words import FIELDS, NO_TOTALS, WordSearch
 from retrieval.legs import DenseHit
-from retrieval.lexical_index import FIELD_WEIGHTS, Field, LexicalHit, LexicalQuery
+from retrieval.lexical_index import Field, LexicalHit, LexicalQuery
 from retrieval.protocol import Vectors
 
-FIELDS: tuple[Field, ...] = tuple(FIELD_WEIGHTS)
 _SECONDS_TO_CONNECT = 10.0
 # Few enough chunks of a filter are compared one by one: exact, and quicker than a graph that is led astray by it.
 _EXACT_BELOW = 20_000
@@ -43,6 +42,8 @@ CREATE TABLE IF NOT EXISTS fourfold.collections (
     chunks bigint NOT NULL DEFAULT 0,
     vectors bigint NOT NULL DEFAULT 0,
     removed bigint NOT NULL DEFAULT 0,
+    -- Chunks, then terms by field: what BM25 asks for every question, so it is kept and not counted.
+    totals bigint[] NOT NULL,
     UNIQUE (tenant, name)
 );
 """
@@ -64,8 +65,12 @@ CREATE INDEX IF NOT EXISTS {by_number} ON {postings} (number);
 class PostgresBackend:
     """A PostgreSQL server (16 or newer, pgvector 0.8 or newer). Thread-safe."""
 
-    def __init__(self, url: str) -> None:
-        """`url` as libpq reads it: postgresql://user:password@host:port/database."""
+    def __init__(self, url: str, exact_below: int = _EXACT_BELOW) -> None:
+        """`url` as libpq reads it: postgresql://user:password@host:port/database.
+
+        A filter that leaves at most `exact_below` chunks is searched one by one.
+        """
+        self.exact_below = exact_below
         known = conninfo_to_dict(url)
         self._name = (
             f"postgresql://{known.get('host', 'localhost')}:{known.get('port', 5432)}/{known.get('dbname', '')}"
@@ -127,7 +132,7 @@ class PostgresCollection:
         self._id = number
         self._chunks = sql.Identifier("fourfold", f"chunks_{number}")
         self._postings = sql.Identifier("fourfold", f"postings_{number}")
-        self._words = WordSearch(self._chunks, self._postings, FIELDS)
+        self._words = WordSearch(number, self._chunks, self._postings)
 
     def watermark(self) -> Watermark:
         """How far the copy goes."""
@@ -140,10 +145,13 @@ class PostgresCollection:
     def apply(self, change: Change) -> None:
         """Rows, vectors, removals and the watermark in one transaction."""
         with self._backend.connection() as connection, connection.transaction():
+            touched = [*(row.number for row in change.rows), *change.removed]
+            before = self._words.count(connection, touched)
             self._put_rows(connection, change.rows)
             self._put_vectors(connection, change)
             for table in (self._chunks, self._postings):
                 self._delete(connection, table, change.removed)
+            self._words.note(connection, before, self._words.count(connection, touched))
             until = change.until
             connection.execute(
                 "UPDATE fourfold.collections SET chunks = %s, vectors = %s, removed = %s WHERE id = %s",
@@ -172,11 +180,12 @@ class PostgresCollection:
         with self._backend.connection() as connection, connection.transaction():
             connection.execute(f"SET LOCAL hnsw.ef_search = {max(_SEARCH_WIDTH, min(1000, 2 * top_k))}")
             connection.execute("SET LOCAL hnsw.iterative_scan = strict_order")
-            source, parameters = self._source(connection, documents)
+            asked = {"vector": wanted, "top_k": top_k, "documents": None if documents is None else list(documents)}
             query = sql.SQL(
-                "{} number, -(embedding <#> %s::vector) FROM {} ORDER BY embedding <#> %s::vector, number LIMIT %s"
-            ).format(*source)
-            rows = connection.execute(query, (*parameters, wanted, wanted, top_k)).fetchall()
+                "{} number, -(embedding <#> %(vector)s::vector) FROM {}"
+                " ORDER BY embedding <#> %(vector)s::vector, number LIMIT %(top_k)s"
+            ).format(*self._source(connection, asked))
+            rows = connection.execute(query, asked).fetchall()
         return sorted((DenseHit(row[0], float(row[1])) for row in rows), key=lambda hit: (-hit.score, hit.number))
 
     def search_words(
@@ -191,19 +200,19 @@ class PostgresCollection:
         with self._backend.connection() as connection:
             return self._words.frequencies(connection, terms)
 
-    def field_lengths(self) -> dict[Field, int]:
-        """How many terms each field holds in all."""
+    def field_lengths(self) -> tuple[int, dict[Field, int]]:
+        """How many chunks there are, and how many terms each field holds in all."""
         with self._backend.connection() as connection:
-            return self._words.lengths(connection)[1]
+            return self._words.lengths(connection)
 
     def clear(self, identity: str | None = None) -> None:
         """Forget everything, the watermark too; `identity` is the collection's from now on."""
         with self._backend.connection() as connection, connection.transaction():
             connection.execute(sql.SQL("TRUNCATE {}, {}").format(self._chunks, self._postings))
             connection.execute(
-                "UPDATE fourfold.collections SET chunks = 0, vectors = 0, removed = 0,"
+                "UPDATE fourfold.collections SET chunks = 0, vectors = 0, removed = 0, totals = %s,"
                 " identity = coalesce(%s, identity) WHERE id = %s",
-                (identity, self._id),
+                (NO_TOTALS, identity, self._id),
             )
 
     def drop(self) -> None:
@@ -212,20 +221,17 @@ class PostgresCollection:
             connection.execute(sql.SQL("DROP TABLE IF EXISTS {}, {}").format(self._chunks, self._postings))
             connection.execute("DELETE FROM fourfold.collections WHERE id = %s", (self._id,))
 
-    def _source(
-        self, connection: psycopg.Connection[Any], documents: Collection[int] | None
-    ) -> tuple[tuple[sql.Composable, sql.Composable], tuple[Any, ...]]:
+    def _source(self, connection: psycopg.Connection[Any], asked: Mapping[str, Any]) -> tuple[sql.Composable, ...]:
         """The beginning of the query, and the rows that it looks at."""
-        if documents is None:
-            return (sql.SQL("SELECT"), sql.SQL("{} WHERE embedding IS NOT NULL").format(self._chunks)), ()
-        chosen = list(documents)
-        counted = sql.SQL("SELECT count(*) FROM {} WHERE document = ANY(%s)").format(self._chunks)
-        row = connection.execute(counted, (chosen,)).fetchone()
-        filtered = sql.SQL("{} WHERE embedding IS NOT NULL AND document = ANY(%s)").format(self._chunks)
-        if row and row[0] > _EXACT_BELOW:
-            return (sql.SQL("SELECT"), filtered), ()
-        beginning = sql.SQL("WITH few AS MATERIALIZED (SELECT number, embedding FROM {}) SELECT").format(filtered)
-        return (beginning, sql.SQL("few")), (chosen,)
+        every = sql.SQL("{} WHERE embedding IS NOT NULL").format(self._chunks)
+        if asked["documents"] is None:
+            return sql.SQL("SELECT"), every
+        chosen = sql.SQL("{} AND document = ANY(%(documents)s)").format(every)
+        row = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(chosen), asked).fetchone()
+        if row and row[0] > self._backend.exact_below:
+            return sql.SQL("SELECT"), chosen
+        few = sql.SQL("WITH few AS MATERIALIZED (SELECT number, embedding FROM {}) SELECT").format(chosen)
+        return few, sql.SQL("few")
 
     def _put_rows(self, connection: psycopg.Connection[Any], rows: Sequence[Row]) -> None:
         if not rows:
@@ -262,10 +268,11 @@ class PostgresCollection:
 def _entry(connection: psycopg.Connection[Any], key: CollectionKey) -> tuple[int, str, str, int]:
     """Number, identity, encoder and dimension of a collection in the catalogue, written there where it is missing."""
     row = connection.execute(
-        "INSERT INTO fourfold.collections (tenant, name, identity, encoder, dimension) VALUES (%s, %s, %s, %s, %s)"
+        "INSERT INTO fourfold.collections (tenant, name, identity, encoder, dimension, totals)"
+        " VALUES (%s, %s, %s, %s, %s, %s)"
         # An update that changes nothing: a row that is there already is returned too.
         " ON CONFLICT (tenant, name) DO UPDATE SET name = excluded.name RETURNING id, identity, encoder, dimension",
-        (key.tenant, key.name, key.identity, key.encoder, key.dimension),
+        (key.tenant, key.name, key.identity, key.encoder, key.dimension, NO_TOTALS),
     ).fetchone()
     if row is None:
         raise psycopg.DataError("no row came back")

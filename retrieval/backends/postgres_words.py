@@ -11,6 +11,10 @@ from psycopg import sql
 
 from retrieval.lexical_index import FIELD_WEIGHTS, Field, LexicalHit, LexicalQuery
 
+FIELDS: tuple[Field, ...] = tuple(FIELD_WEIGHTS)
+# Chunks, then terms by field.
+NO_TOTALS = [0] * (1 + len(FIELDS))
+
 _SEARCH = """
 WITH wanted AS (
     SELECT * FROM unnest(%(fields)s::smallint[], %(terms)s::text[], %(weights)s::float8[]) AS w (field, term, weight)
@@ -34,19 +38,32 @@ JOIN unnest(%s::smallint[], %s::text[]) AS w (field, term) USING (field, term) G
 class WordSearch:
     """Keyword search over the tables of one collection."""
 
-    def __init__(self, chunks: sql.Identifier, postings: sql.Identifier, fields: Sequence[Field]) -> None:
+    def __init__(self, collection: int, chunks: sql.Identifier, postings: sql.Identifier) -> None:
+        self._id = collection
         self._chunks = chunks
         self._postings = postings
-        self._fields = list(fields)
 
     def lengths(self, connection: psycopg.Connection[Any]) -> tuple[int, dict[Field, int]]:
-        """How many chunks there are, and how many terms each field holds in all."""
+        """How many chunks there are, and how many terms each field holds in all, as they were noted."""
+        row = connection.execute("SELECT totals FROM fourfold.collections WHERE id = %s", (self._id,)).fetchone()
+        rows, *lengths = row[0] if row else NO_TOTALS
+        return rows, dict(zip(FIELDS, lengths, strict=True))
+
+    def count(self, connection: psycopg.Connection[Any], numbers: Sequence[int]) -> list[int]:
+        """The same, counted, for some chunks."""
         sums = sql.SQL(", ").join(
-            sql.SQL("coalesce(sum(lengths[{}]), 0)").format(place) for place in range(1, len(self._fields) + 1)
+            sql.SQL("coalesce(sum(lengths[{}]), 0)").format(place) for place in range(1, len(FIELDS) + 1)
         )
-        row = connection.execute(sql.SQL("SELECT count(*), {} FROM {}").format(sums, self._chunks)).fetchone()
-        counted = [int(value) for value in row or [0] * (len(self._fields) + 1)]
-        return counted[0], dict(zip(self._fields, counted[1:], strict=True))
+        query = sql.SQL("SELECT count(*), {} FROM {} WHERE number = ANY(%s)").format(sums, self._chunks)
+        row = connection.execute(query, (list(numbers),)).fetchone()
+        return [int(value) for value in row or NO_TOTALS]
+
+    def note(self, connection: psycopg.Connection[Any], before: Sequence[int], after: Sequence[int]) -> None:
+        """Add to the totals what became of some chunks."""
+        known, lengths = self.lengths(connection)
+        totals = [known, *lengths.values()]
+        changed = [total + new - old for total, new, old in zip(totals, after, before, strict=True)]
+        connection.execute("UPDATE fourfold.collections SET totals = %s WHERE id = %s", (changed, self._id))
 
     def frequencies(
         self, connection: psycopg.Connection[Any], terms: Collection[tuple[Field, str]]
@@ -55,16 +72,16 @@ class WordSearch:
         wanted = sorted(terms)
         rows = connection.execute(
             sql.SQL(_FREQUENCIES).format(postings=self._postings),
-            ([self._fields.index(field) for field, _ in wanted], [term for _, term in wanted]),
+            ([FIELDS.index(field) for field, _ in wanted], [term for _, term in wanted]),
         )
-        return {(self._fields[field], term): int(count) for field, term, count in rows}
+        return {(FIELDS[field], term): int(count) for field, term, count in rows}
 
     def search(
         self, connection: psycopg.Connection[Any], query: LexicalQuery, top_k: int, documents: Collection[int] | None
     ) -> list[LexicalHit]:
         """The best `top_k` chunks holding any of the terms and all of the phrases, best first."""
         wanted = [
-            (self._fields.index(field), term, FIELD_WEIGHTS[field] * count)
+            (FIELDS.index(field), term, FIELD_WEIGHTS[field] * count)
             for field, counts in query.by_field.items()
             for term, count in counts.items()
         ]
@@ -76,7 +93,7 @@ class WordSearch:
             "terms": [term for _, term, _ in wanted],
             "weights": [weight for _, _, weight in wanted],
             "rows": rows,
-            "means": [max(1e-9, lengths[field] / rows) for field in self._fields],
+            "means": [max(1e-9, lengths[field] / rows) for field in FIELDS],
             "top_k": top_k,
         }
         filters = self._filters(query, documents, parameters)
@@ -98,7 +115,7 @@ class WordSearch:
     def _phrase(self, name: str, phrase: Sequence[str], parameters: dict[str, Any]) -> sql.Composable:
         """The chunks where the terms follow one another, in the body or in the heading."""
         parameters[name] = list(phrase)
-        searched = [self._fields.index("body"), self._fields.index("heading")]
+        searched = [FIELDS.index("body"), FIELDS.index("heading")]
         # A place counts once for each term of the phrase that starts it there: all of them, and the phrase stands.
         query = """
             SELECT p.number FROM {postings} AS p

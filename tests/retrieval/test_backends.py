@@ -21,7 +21,7 @@ from retrieval.backends.opening import open_backend
 from retrieval.exact_index import exact_search
 from retrieval.fakes import HashEmbedder
 from retrieval.indexing import refresh_indexes
-from retrieval.lexical_index import parse_query
+from retrieval.lexical_index import FIELD_WEIGHTS, field_terms, parse_query
 from retrieval.lexical_tail import LexicalTail
 from retrieval.library import Library
 from retrieval.store import CollectionStore
@@ -141,6 +141,30 @@ def test_a_filter_is_part_of_the_search(filled: CollectionStore, opened: Opened)
     assert sorted(hit.number for hit in dense) == np.flatnonzero(alive).tolist()
     words = view.lexical.search(parse_query("防守 fox"), 50, alive, documents)
     assert {hit.number: hit.score for hit in words} == pytest.approx(oracle(filled, "防守 fox", documents), rel=1e-4)
+
+
+def test_a_filter_that_leaves_many_goes_through_the_graph(filled: CollectionStore, backend: Backend, postgres_url: str):
+    follow(filled, backend.open(key_of(filled)))
+    from retrieval.backends.postgres import PostgresBackend
+
+    walker = PostgresBackend(postgres_url, exact_below=0)
+    vector = HashEmbedder().embed_query("quick brown fox")
+    alive, documents = CollectionView(filled).chosen(Scope("notes", folders=("/zh",)))
+    found = walker.open(key_of(filled)).search_vectors(vector, 50, documents)
+    assert sorted(hit.number for hit in found) == np.flatnonzero(alive).tolist()
+    walker.close()
+
+
+def test_totals_are_kept_as_they_would_be_counted(filled: CollectionStore, backend: Backend):
+    remote = backend.open(key_of(filled))
+    follow(filled, remote)
+    (fox,) = [record for record in filled.documents() if record.uri == "/en/fox.md"]
+    filled.remove_document(fox.id)
+    put(filled, HashEmbedder(), "/en/tides.md", "Tides follow the moon and the sun.")
+    follow(filled, remote)
+    terms = [field_terms(chunk) for _, chunk in filled.iter_chunks()]
+    counted = {field: sum(len(found[field]) for found in terms) for field in FIELD_WEIGHTS}
+    assert remote.field_lengths() == (len(terms), counted)
 
 
 def test_what_is_committed_or_removed_holds_at_once(filled: CollectionStore, opened: Opened):
