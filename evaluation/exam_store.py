@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from core.config import Settings
 from core.language import language_of
+from core.sqlite_file import SqliteFile
 
 Status = Literal["proposed", "kept", "dropped"]
 Origin = Literal["rule", "model", "swapped", "foreign", "retrieval", "user"]
@@ -90,11 +91,7 @@ class ExamStore:
     """The exams in one SQLite file, made when it is absent. Methods with an id raise KeyError where none has it."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with self._connect() as db:
-            if db.execute("PRAGMA user_version").fetchone()[0] == 0:
-                db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+        self._file = SqliteFile(path, _SCHEMA, SCHEMA_VERSION)
 
     def add(self, items: Sequence[ExamItem]) -> int:
         """Keep new questions; one that the collection's exam has already (also a dropped one) is passed over.
@@ -153,15 +150,9 @@ class ExamStore:
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
-        db = sqlite3.connect(self._path, timeout=30)
-        db.row_factory = sqlite3.Row
-        try:
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA foreign_keys = ON")
-            with db:
-                yield db
-        finally:
-            db.close()
+        with self._file.transaction() as db:
+            db.row_factory = sqlite3.Row
+            yield db
 
 
 def open_store(settings: Settings) -> ExamStore:

@@ -8,12 +8,12 @@ import json
 import sqlite3
 import time
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from core.sqlite_file import SqliteFile
 from core.types import ConcreteMode, Message
 
 Status = Literal["done", "streaming", "stopped", "failed", "interrupted"]
@@ -90,11 +90,7 @@ class History:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with self._connect() as db:
-            if db.execute("PRAGMA user_version").fetchone()[0] == 0:
-                db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+        self._file = SqliteFile(path, _SCHEMA, SCHEMA_VERSION)
 
     # --- conversations
 
@@ -102,7 +98,7 @@ class History:
         """Begin a conversation; without a title it takes the first words of its first question."""
         now = time.time()
         made = Conversation(_new_id(), title, now, now)
-        with self._connect() as db:
+        with self._file.transaction() as db:
             db.execute(
                 "INSERT INTO conversations (id, title, created, updated) VALUES (?, ?, ?, ?)",
                 (made.id, title, now, now),
@@ -112,7 +108,7 @@ class History:
     def conversations(self, limit: int = 100, offset: int = 0) -> list[Conversation]:
         """The conversations, last used first."""
         sql = "SELECT id, title, created, updated FROM conversations ORDER BY updated DESC, rowid DESC LIMIT ? OFFSET ?"
-        with self._connect() as db:
+        with self._file.transaction() as db:
             return [Conversation(*row) for row in db.execute(sql, (limit, offset))]
 
     def search(self, words: str, limit: int = 50) -> list[Conversation]:
@@ -124,7 +120,7 @@ class History:
             "(SELECT 1 FROM messages WHERE conversation = c.id AND text LIKE ? ESCAPE '\\') "
             "ORDER BY updated DESC LIMIT ?"
         )
-        with self._connect() as db:
+        with self._file.transaction() as db:
             return [Conversation(*row) for row in db.execute(sql, (pattern, pattern, limit))]
 
     def rename(self, conversation_id: str, title: str) -> None:
@@ -139,7 +135,7 @@ class History:
 
     def add_question(self, conversation_id: str, text: str, parent_id: str | None = None) -> StoredMessage:
         """Append a question to the shown branch, or as another child of `parent_id` (`""`: at the very beginning)."""
-        with self._connect() as db:
+        with self._file.transaction() as db:
             title, leaf = _row(db, "SELECT title, leaf FROM conversations WHERE id = ?", conversation_id)
             if not title:
                 first = " ".join(text.split())[:TITLE_LENGTH]
@@ -148,7 +144,7 @@ class History:
 
     def begin_answer(self, question_id: str) -> StoredMessage:
         """Append an answer, still empty, to a question; where it has answers already, a sibling of theirs."""
-        with self._connect() as db:
+        with self._file.transaction() as db:
             (conversation_id,) = _row(db, "SELECT conversation FROM messages WHERE id = ?", question_id)
             return self._append(db, conversation_id, question_id, "assistant", "")
 
@@ -164,29 +160,29 @@ class History:
     def close_interrupted(self, older_than_seconds: float = 900.0) -> int:
         """Mark answers as interrupted that began long ago and never ended; return how many."""
         sql = "UPDATE messages SET status = 'interrupted' WHERE status = 'streaming' AND created < ?"
-        with self._connect() as db:
+        with self._file.transaction() as db:
             return db.execute(sql, (time.time() - older_than_seconds,)).rowcount
 
     def message(self, message_id: str) -> StoredMessage:
         """One message, whichever branch it is on."""
-        with self._connect() as db:
+        with self._file.transaction() as db:
             return _stored(db, message_id)
 
     def thread(self, conversation_id: str) -> list[StoredMessage]:
         """The shown branch, oldest first."""
-        with self._connect() as db:
+        with self._file.transaction() as db:
             (leaf,) = _row(db, "SELECT leaf FROM conversations WHERE id = ?", conversation_id)
             return _path_to(db, leaf)
 
     def chat_before(self, message_id: str) -> tuple[Message, ...]:
         """The turns before a question, as a `Question` wants them: only whole answers, oldest first."""
-        with self._connect() as db:
+        with self._file.transaction() as db:
             path = _path_to(db, message_id)[:-1]
         return tuple(Message(turn.role, turn.text) for turn in path if turn.text.strip() and turn.status != "failed")
 
     def select(self, message_id: str) -> None:
         """Show the branch that goes through a message, down to its newest leaf."""
-        with self._connect() as db:
+        with self._file.transaction() as db:
             (conversation_id,) = _row(db, "SELECT conversation FROM messages WHERE id = ?", message_id)
             leaf, child = message_id, (message_id,)
             newest = "SELECT id FROM messages WHERE parent = ? ORDER BY rowid DESC LIMIT 1"
@@ -197,14 +193,14 @@ class History:
 
     def siblings(self, message_id: str) -> list[str]:
         """Ids of the messages with the same parent, oldest first, the message itself among them."""
-        with self._connect() as db:
+        with self._file.transaction() as db:
             return _siblings(db, *_row(db, "SELECT conversation, parent FROM messages WHERE id = ?", message_id))
 
     # --- what people say of answers and routes
 
     def add_feedback(self, message_id: str, kind: FeedbackKind, text: str = "") -> None:
         """Keep a verdict or a correction of an answer."""
-        with self._connect() as db:
+        with self._file.transaction() as db:
             _row(db, "SELECT id FROM messages WHERE id = ?", message_id)
             row = (_new_id(), kind, text, time.time(), message_id)
             db.execute("INSERT INTO feedback (id, kind, text, created, message) VALUES (?, ?, ?, ?, ?)", row)
@@ -215,37 +211,26 @@ class History:
             "SELECT f.message, f.kind, f.text, coalesce(q.text, ''), m.text FROM feedback f JOIN messages m "
             "ON m.id = f.message LEFT JOIN messages q ON q.id = m.parent WHERE ? IS NULL OR f.kind = ? ORDER BY f.rowid"
         )
-        with self._connect() as db:
+        with self._file.transaction() as db:
             return [Feedback(*row) for row in db.execute(sql, (kind, kind))]
 
     def add_overrule(self, overrule: Overrule) -> None:
         """Keep a route that a person changed."""
         history = json.dumps(overrule.history, ensure_ascii=False)
         row = (_new_id(), overrule.question, history, overrule.collection, overrule.routed, overrule.expected)
-        with self._connect() as db:
+        with self._file.transaction() as db:
             db.execute("INSERT INTO overrules VALUES (?, ?, ?, ?, ?, ?, ?)", (*row, time.time()))
 
     def overrules(self) -> list[Overrule]:
         """All overruled routes, oldest first."""
         sql = "SELECT question, history, collection, routed, expected FROM overrules ORDER BY rowid"
-        with self._connect() as db:
+        with self._file.transaction() as db:
             return [Overrule(row[0], tuple(json.loads(row[1])), *row[2:]) for row in db.execute(sql)]
 
     # --- inside
 
-    @contextmanager
-    def _connect(self) -> Iterator[sqlite3.Connection]:
-        db = sqlite3.connect(self._path, timeout=30)
-        try:
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA foreign_keys = ON")
-            with db:
-                yield db
-        finally:
-            db.close()
-
     def _change(self, sql: str, values: Sequence[Any], subject: str) -> None:
-        with self._connect() as db:
+        with self._file.transaction() as db:
             if db.execute(sql, values).rowcount == 0:
                 raise KeyError(subject)
 
