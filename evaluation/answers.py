@@ -15,12 +15,13 @@ from typing import Any
 
 from core.config import Settings
 from core.types import AnswerOptions, Message, Question, Scope
+from evaluation.answer_events import read_answer
 from evaluation.datasets import ExamQuestion, read_contexts, read_questions
 from evaluation.figures import mean_with_interval
 from evaluation.metrics import contained, exact_match, token_f1
 from evaluation.retrieval import cached_library, collection_of
 from orchestrator.assistant import Assistant
-from orchestrator.events import AnswerCompleted, AnswerEvent, AnswerFailed, ContextAssembled, SourcesFound
+from orchestrator.events import AnswerCompleted, AnswerEvent
 
 NO_ADAPTER = "none"
 _CITATION = re.compile(r"\s*\[\d{1,3}\]")
@@ -149,19 +150,10 @@ def _history(item: ExamQuestion) -> tuple[Message, ...]:
 
 def _judged(item: ExamQuestion, events: Iterable[AnswerEvent]) -> Answered:
     """Collect the events of one answer and compare it with what was expected."""
-    uris: dict[int, str] = {}
-    tokens = 0
-    end: AnswerCompleted | None = None
-    for event in events:
-        if isinstance(event, SourcesFound):
-            uris = {source.number: source.chunk.chunk.uri for source in event.sources}
-        elif isinstance(event, ContextAssembled):
-            tokens = sum(event.tokens_by_origin.values())
-        elif isinstance(event, AnswerCompleted):
-            end = event
-        elif isinstance(event, AnswerFailed):
-            print(f"{item.id}: {event.message.en}", file=sys.stderr)  # noqa: T201 a failed question is shown at once
-    return _row(item, end, uris, tokens)
+    record = read_answer(events)
+    if record.failure is not None:
+        print(f"{item.id}: {record.failure.message.en}", file=sys.stderr)  # noqa: T201 a failed question is shown at once
+    return _row(item, record.end, record.uris, record.prompt_tokens)
 
 
 def _row(item: ExamQuestion, end: AnswerCompleted | None, uris: dict[int, str], tokens: int) -> Answered:

@@ -12,11 +12,12 @@ from typing import Any, Literal
 from core.config import Settings
 from core.language import Bilingual
 from core.types import Mode, Question, Scope
+from evaluation.answer_events import read_answer
 from evaluation.exam_store import ExamItem, Mark, Sitting
 from evaluation.figures import mean_with_interval
 from evaluation.metrics import bootstrap_interval, contained, token_f1
 from orchestrator.assistant import Assistant
-from orchestrator.events import AnswerCompleted, AnswerEvent, ContextAssembled, SourcesFound
+from orchestrator.events import AnswerEvent
 from orchestrator.turn import never_cancelled
 
 Progress = Callable[[int, int, Mark], None]
@@ -98,18 +99,11 @@ def sit(
 
 def mark(mode: str, item: ExamItem, events: Iterable[AnswerEvent]) -> Mark:
     """Judge one answer."""
-    uris: dict[int, str] = {}
-    tokens, end = 0, None
-    for event in events:
-        if isinstance(event, SourcesFound):
-            uris = {source.number: source.chunk.chunk.uri for source in event.sources}
-        elif isinstance(event, ContextAssembled):
-            tokens = sum(event.tokens_by_origin.values())
-        elif isinstance(event, AnswerCompleted):
-            end = event
+    record = read_answer(events)
+    end, tokens = record.end, record.prompt_tokens
     if end is None:
         return Mark(mode, item.question, "", "failed", 0.0, None, 0.0, tokens)
-    cited = {uris.get(citation.number, "") for citation in end.citations}
+    cited = {record.uris.get(citation.number, "") for citation in end.citations}
     found = float(item.uri in cited) if cited and item.uri else None
     right = is_right(item, end.text, end.kind == "refusal", bool(found))
     tokens += end.usage.completion_tokens

@@ -11,10 +11,10 @@ from app import session
 from app.ingest_jobs import IngestJob, Progress
 from app.library import Summary, summaries
 from app.views import document_preview, retrieval
+from app.widgets import changes
 from app.widgets.answer_text import plain_label
 from app.widgets.scope import collection_name
 from app.wording import Wording
-from core.errors import FourfoldError
 from core.types import DEFAULT_COLLECTION
 from ingest.pipeline import IngestOptions
 from retrieval.embedder import in_profile
@@ -70,7 +70,7 @@ def _collection(library: Library, words: Wording) -> str:
             with st.popover(":material/delete:", help=words("documents.delete_collection")):
                 st.write(words("documents.delete_sure", count=found[name].documents))
                 if st.button(words("documents.delete_collection"), type="primary", key="delete_collection"):
-                    _guarded(lambda: library.delete(name), words)
+                    changes.make(lambda: library.delete(name), words)
     return name
 
 
@@ -256,25 +256,15 @@ def _edit(library: Library, name: str, record: DocumentRecord, words: Wording) -
     tags = st.text_input(words("documents.tags"), ", ".join(record.tags), key=f"tags_{record.id}")
     wanted = tuple(tag.strip() for tag in tags.replace("，", ",").split(",") if tag.strip())
     if wanted != record.tags:
-        _guarded(lambda: _write(library, name, lambda store: store.set_tags(record.id, wanted)), words)
+        changes.make(lambda: _write(library, name, lambda store: store.set_tags(record.id, wanted)), words)
     with st.container(horizontal=True):
         if st.button(words("documents.reingest"), icon=":material/refresh:", key=f"reingest_{record.id}"):
             session.container().ingest.start(name, [Path(record.uri)], IngestOptions(again=True))
             st.rerun()
         if st.button(words("documents.delete"), icon=":material/delete:", key=f"delete_{record.id}"):
-            _guarded(lambda: _write(library, name, lambda store: store.remove_document(record.id)), words)
+            changes.make(lambda: _write(library, name, lambda store: store.remove_document(record.id)), words)
 
 
 def _write(library: Library, name: str, change: Any) -> None:
     with library.writer(name, wait_seconds=5.0) as store:
         change(store)
-
-
-def _guarded(change: Any, words: Wording) -> None:
-    """Make a change and draw the page anew; a collection that is being written by someone else is said."""
-    try:
-        change()
-    except FourfoldError as error:
-        st.error(plain_label(error.message.in_(words.language), 400))
-    else:
-        st.rerun()

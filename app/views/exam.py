@@ -8,11 +8,10 @@ import streamlit as st
 
 from app import container, exams, session
 from app.jobs import Job
-from app.widgets import answer, jobs
+from app.widgets import answer, changes, jobs
 from app.widgets.answer_text import plain_label
 from app.widgets.scope import collection_name
 from app.wording import Wording
-from core.errors import FourfoldError
 from core.types import CONCRETE_MODES
 from evaluation.exam import last_sitting
 from evaluation.exam_grading import DEFAULT_MODES, compare, figures, told
@@ -244,12 +243,7 @@ def _verdict(job: Job, words: Wording) -> None:
     else:
         st.success(said, icon=":material/check:")
     if st.button(words("exam.use_anyway" if result["is_worse"] else "exam.use"), key="use_settings"):
-        try:
-            container.adopt(job.params["settings"])
-        except FourfoldError as error:
-            st.error(plain_label(error.message.in_(words.language), 400))
-        else:
-            st.rerun()
+        changes.make(lambda: container.adopt(job.params["settings"]), words)
 
 
 def _running_or_failed(kind: str, words: Wording) -> Job | None:

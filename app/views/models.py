@@ -1,6 +1,5 @@
 """Models and settings: what runs here, what may be changed, and the doctor."""
 
-from collections.abc import Callable
 from typing import Any
 
 import streamlit as st
@@ -9,11 +8,10 @@ from app import container, downloads, session
 from app.container import Container
 from app.doctor import Check, examine
 from app.models_command import EMBEDDED
-from app.widgets import jobs
+from app.widgets import changes, jobs
 from app.widgets.answer_text import plain_label
 from app.widgets.sidebar import model_name
 from app.wording import Wording
-from core.errors import FourfoldError
 from inference.protocol import ModelInfo
 
 _STATE_ICONS = {
@@ -105,11 +103,11 @@ def _get_or_use(box: Container, model: dict[str, Any], words: Wording) -> None:
             _start_download(box, name, int(model["gigabytes"] * 1e9))
         return
     if st.button(words("models.use"), key=f"use_{name}", type="tertiary"):
-        _run(lambda: container.adopt({"model": "" if name == EMBEDDED else model["path"]}), words)
+        changes.make(lambda: container.adopt({"model": "" if name == EMBEDDED else model["path"]}), words)
     if name != EMBEDDED:
         with st.popover(":material/delete:", type="tertiary", help=words("models.remove")):
             if st.button(words("models.remove"), key=f"remove_{name}"):
-                _run(lambda: downloads.command(box.settings, "remove", name), words)
+                changes.make(lambda: downloads.command(box.settings, "remove", name), words)
 
 
 def _by_name(box: Container, words: Wording) -> None:
@@ -122,15 +120,6 @@ def _by_name(box: Container, words: Wording) -> None:
 def _start_download(box: Container, name: str, size: int) -> None:
     box.work.start("download", name, {"name": name, "bytes": size})
     st.rerun()
-
-
-def _run(change: Callable[[], Any], words: Wording) -> None:
-    try:
-        change()
-    except FourfoldError as error:
-        st.error(plain_label(error.message.in_(words.language), 400))
-    else:
-        st.rerun()
 
 
 def _settings(box: Container, words: Wording) -> None:
@@ -157,7 +146,7 @@ def _save(box: Container, changed: dict[str, Any], words: Wording) -> None:
     different = {name: value for name, value in changed.items() if value != getattr(box.settings, name)}
     if not different:
         return
-    _run(lambda: container.adopt(different), words)
+    changes.make(lambda: container.adopt(different), words)
 
 
 def _doctor(words: Wording) -> None:
