@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from training.jobs import Job as TrainingJob
 
 SECONDS_BETWEEN_LOOKS = 0.3
+# What a run of the ingest is told, kept so that it can begin again in the same way.
+_SWITCHES = ("sync", "retry", "again")
 _TRAINING_STATES: dict[str, JobState] = {"finished": "finished", "failed": "failed", "cancelled": "cancelled"}
 
 
@@ -75,8 +77,7 @@ def note_ingest(board: WorkBoard, run: IngestRun) -> None:
     params = {
         "collection": run.collection,
         "paths": [str(path) for path in run.paths],
-        "sync": run.options.sync,
-        "retry": run.options.retry,
+        **{name: getattr(run.options, name) for name in _SWITCHES},
         "tags": list(run.options.tags),
     }
     board.start("ingest", ingest_title(run), params, lambda _params, report: _follow(run.job, report))
@@ -92,7 +93,8 @@ def ingest_title(run: IngestRun) -> str:
 def _ingest(box: "Container", params: Mapping[str, Any], report: Report) -> None:
     from ingest.pipeline import IngestOptions
 
-    options = IngestOptions(sync=params["sync"], retry=params["retry"], tags=tuple(params["tags"]))
+    switches = {name: params.get(name, False) for name in _SWITCHES}
+    options = IngestOptions(**switches, tags=tuple(params["tags"]))
     paths = [Path(path) for path in params["paths"]]
     _follow(box.ingest.start(params["collection"], paths, options, told=False), report)
 

@@ -20,6 +20,7 @@ from core.config import load_settings
 from core.errors import SettingError
 from core.language import Bilingual
 from core.types import DEFAULT_COLLECTION
+from ingest.pipeline import IngestOptions
 from training.jobs import Job as TrainingJob
 from training.jobs import JobSpec, JobStatus
 from training.recipe import TrainingRecipe
@@ -141,6 +142,19 @@ def test_an_ingest_of_the_page_is_a_job_of_the_list(box: Container, tmp_path: Pa
     until(lambda: [one.state for one in works.all_jobs(box.settings)] == ["finished"])
     (again,) = works.all_jobs(box.settings)
     assert again.id != job.id
+
+
+def test_reading_again_is_still_reading_again_after_a_restart(box: Container, tmp_path: Path):
+    path = tmp_path / "harbour.md"
+    path.write_text("# Harbour\n\nThe lighthouse is 41 metres tall.\n", encoding="utf-8")
+    for options in (IngestOptions(), IngestOptions(again=True)):
+        assert box.ingest.start(DEFAULT_COLLECTION, [path], options).wait(60)
+    until(lambda: not any(job.is_running for job in works.all_jobs(box.settings)))
+    works.resume(box, works.all_jobs(box.settings)[0].id)
+    until(lambda: not any(job.is_running for job in works.all_jobs(box.settings)))
+    job = box.ingest.job(DEFAULT_COLLECTION)
+    assert job is not None
+    assert [(line.name, line.status) for line in job.progress.files] == [("harbour.md", "ok")]
 
 
 def test_an_ingest_that_fails_says_why(box: Container, tmp_path: Path):
