@@ -17,7 +17,6 @@ from core.types import Chunk, Message, SamplingSettings, Scope
 from evaluation.datasets import read_jsonl
 from evaluation.exam_rules import asked_by_rule, exchanged, names_in, sentence_with
 from evaluation.exam_store import ExamItem, Origin
-from inference.form_filling import is_small
 from inference.protocol import ChatEngine, GeneratedText, GenerationRequest, JsonSchema
 from orchestrator.words import squeezed, terms
 from retrieval.library import Library
@@ -68,7 +67,7 @@ def make_questions(
     draw = random.Random(plan.seed)  # noqa: S311 - a reproducible draw, no secret
     with library.reader(collection) as store:
         chunks = _spread([store.chunks_of_document(record.id) for record in store.documents()], draw)
-    writer = engine if engine is not None and not is_small(engine) else None
+    writer = engine if engine is not None and not engine.info.is_small else None
     # More than are asked: the unanswerable ones are made of the rest.
     wanted = plan.answerable + 2 * plan.unanswerable
     asked: list[list[ExamItem]] = []

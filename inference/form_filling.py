@@ -18,12 +18,6 @@ from inference.protocol import ChatEngine, GeneratedText, GenerationRequest, Jso
 from inference.value_grammar import ValueGrammar
 
 LONGEST_VALUE = 160
-FIRST_FREE_MODEL = 1_000_000_000
-
-
-def is_small(engine: ChatEngine) -> bool:
-    """Whether the model copies better than it writes: fewer than a billion parameters, where that is known."""
-    return 0 < engine.info.n_parameters < FIRST_FREE_MODEL
 
 
 @dataclass(frozen=True)

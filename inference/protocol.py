@@ -8,6 +8,8 @@ from core.types import Message, SamplingSettings, Timings, Usage
 
 FinishReason = Literal["stop", "length", "cancelled"]
 JsonSchema = Mapping[str, Any]
+# Parameters from which on a model is trusted to choose and to write freely.
+LEAST_OF_A_WRITER = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,11 @@ class ModelInfo:
     device: str
     gpu_layers: int = 0
     details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_small(self) -> bool:
+        """Whether the model copies better than it writes: fewer than a billion parameters, where that is known."""
+        return 0 < self.n_parameters < LEAST_OF_A_WRITER
 
 
 @dataclass(frozen=True)

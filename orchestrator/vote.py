@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from core.errors import ModelError
 from core.language import Bilingual, language_of
 from core.types import ConcreteMode, Message, Question
-from inference.form_filling import is_small
 from inference.protocol import ChatEngine
 from orchestrator.modes.base import writes
 
@@ -42,7 +41,7 @@ class ModelVote:
     def __call__(self, question: Question, modes: Sequence[ConcreteMode]) -> ConcreteMode | None:
         """The one of the two `modes` that the model prefers in either order; None where it has no opinion."""
         try:
-            if is_small(self._engine):
+            if self._engine.info.is_small:
                 return None
             forwards = self._preferred(question.text, modes[0], modes[1])
             backwards = self._preferred(question.text, modes[1], modes[0])

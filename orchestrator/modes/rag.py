@@ -8,7 +8,6 @@ from core.config import Settings
 from core.grounded_prompt import INSTRUCTION, REFUSAL, PromptPart, grounded_parts
 from core.language import Bilingual
 from core.types import Chunk, Retrieval, Usage
-from inference.form_filling import is_small
 from inference.protocol import ChatEngine, GenerationRequest
 from orchestrator.citations import CheckedAnswer, check_answer
 from orchestrator.context import Draft, Piece, assemble, budget, draft, prompt_tokens
@@ -99,7 +98,7 @@ class RagMode:
 
     def _most_passages(self, found: Retrieval) -> int:
         """As many as the settings say; a small model is led astray by every passage more than it needs."""
-        if not is_small(self._engine):
+        if not self._engine.info.is_small:
             return self._settings.top_k
         scores = [item.score for item in found.chunks[:2]]
         is_clear = len(scores) == 2 and scores[0] - scores[1] > CLEAR_LEAD
@@ -107,7 +106,7 @@ class RagMode:
 
     def _fitting(self, turn: Turn, sources: Sequence[Source]) -> tuple[Source, ...]:
         """A short document whole; for a small model the few sentences that matter."""
-        if is_small(self._engine):
+        if self._engine.info.is_small:
             return focused(turn.query, sources)
         return with_whole_document(sources, lambda chunk: self._whole(turn, chunk))
 

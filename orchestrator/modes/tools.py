@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from core.config import Settings
 from core.language import Bilingual
 from core.types import DecidedCall, ToolCall, Usage
-from inference.form_filling import is_small
 from inference.function_calling import call_grammar, parse_call
 from inference.protocol import ChatEngine, GeneratedText, GenerationRequest, JsonSchema
 from orchestrator.context import Draft, Piece, assemble, budget, draft, fit_history, history_drafts
@@ -80,7 +79,7 @@ class ToolsMode:
         # A resumed call may be of a tool that would not be offered now.
         executor = registry.executor(entries)
         yield from _resumed(turn, executor, done)
-        if not (done.outcomes and is_small(self._engine)):
+        if not (done.outcomes and self._engine.info.is_small):
             yield from self._rounds(turn, done, executor)
         if done.is_empty and not turn.is_cancelled():
             yield AnswerFailed(texts.NO_TOOL_FITS)
@@ -121,8 +120,8 @@ class ToolsMode:
             if not calls or turn.is_cancelled():
                 return
             for call in calls:
-                yield from _run(turn, executor, call, done, is_small(self._engine))
-            if done.pending or is_small(self._engine):
+                yield from _run(turn, executor, call, done, self._engine.info.is_small)
+            if done.pending or self._engine.info.is_small:
                 return  # A small model has nothing to add to the results: they are the answer.
         done.is_exhausted = True
 
@@ -132,7 +131,7 @@ class ToolsMode:
             plain = self._registry.plain_call(turn.question.text, done.offered, turn.question.scope)
             if plain is not None:
                 return (plain,), ""
-        if is_small(self._engine):
+        if self._engine.info.is_small:
             proposals = self._proposer.proposals(turn.question.text, done.schemas, turn.is_cancelled)
             return proposals.calls or proposals.begun[:1], ""
         request = GenerationRequest(
