@@ -5,7 +5,7 @@ import json
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from core.types import DEFAULT_COLLECTION
 from ingest.events import Embedded, FileDone, FileFailed, FileRemoved, FileRenamed, Finished, IngestEvent, Planned
 from ingest.pipeline import IngestOptions, IngestPipeline
 from ingest.samples import make_way
-from ingest.sync import watch
+from ingest.sync import Snapshot, snapshot, watch
 from retrieval.embedder import open_embedder
 from retrieval.library import Library
 
@@ -84,11 +84,32 @@ def _ingest(library: Library, settings: Settings, options: argparse.Namespace, c
     make_way(library, options.collection, options.paths)
     stop = _stop_on_interrupt(console)
     screen = _Screen(console, "zh" if options.chinese else "en")
-    summary = screen.follow(pipeline.run(options.paths, options.collection, chosen, stop))
-    while options.watch and watch(options.paths, stop):
-        summary = screen.follow(pipeline.run(options.paths, options.collection, chosen, stop))
+
+    def read() -> Finished:
+        return screen.follow(pipeline.run(options.paths, options.collection, chosen, stop))
+
+    seen = snapshot(options.paths) if options.watch else frozenset()
+    summary = read()
+    if options.watch:
+        summary = _watch(options.paths, stop, seen, read, screen) or summary
     print(json.dumps(_as_json(summary), ensure_ascii=False) if options.json else summary.line(screen.language))
     return 1 if summary.failed else 0
+
+
+def _watch(
+    paths: Sequence[Path], stop: threading.Event, seen: Snapshot, read: Callable[[], Finished], screen: "_Screen"
+) -> Finished | None:
+    """Read again at every change since `seen`, until `stop` is set; returns the last summary."""
+    summary = None
+    while watch(paths, stop, before=seen):
+        # Taken before the run: what changes while it lasts is read by the next one.
+        seen = snapshot(paths)
+        try:
+            summary = read()
+        except FourfoldError as error:
+            # A drive that is away for a while, a disk that is full: said, and tried again at the next change.
+            screen.complain(error)
+    return summary
 
 
 def _stop_on_interrupt(console: Console) -> threading.Event:
@@ -126,6 +147,10 @@ class _Screen:
         if finished is None:
             raise RuntimeError("a run ends with Finished")
         return finished
+
+    def complain(self, error: FourfoldError) -> None:
+        """Say what went wrong."""
+        self._say(error.message.in_(self.language), style="red")
 
     def _show(self, event: IngestEvent, bars: Progress, tasks: dict[str, Any]) -> None:
         match event:

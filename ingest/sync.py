@@ -10,12 +10,19 @@ _LOOK_EVERY_SECONDS = 2.0
 Snapshot = frozenset[tuple[str, int, int]]
 
 
-def watch(paths: Sequence[Path], stop: threading.Event, every_seconds: float = _LOOK_EVERY_SECONDS) -> bool:
+def watch(
+    paths: Sequence[Path],
+    stop: threading.Event,
+    every_seconds: float = _LOOK_EVERY_SECONDS,
+    before: Snapshot | None = None,
+) -> bool:
     """Return True once something changed and has been still for one look; False when `stop` is set.
 
-    Looking at sizes and times works on every file system, network drives included, where notifications do not.
+    `before` is what the folders held when they were read last, so that a change made while they were being read is
+    noticed too; None: what they hold now. Looking at sizes and times works on every file system, network drives
+    included, where notifications do not.
     """
-    before = snapshot(paths)
+    before = snapshot(paths) if before is None else before
     while not stop.wait(every_seconds):
         now = snapshot(paths)
         if now != before:

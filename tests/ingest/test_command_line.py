@@ -132,6 +132,12 @@ def test_watching_notices_a_new_file_once_it_is_still(folder: Path):
     assert not watch([folder], stop, every_seconds=0.05)
 
 
+def test_watching_notices_what_changed_while_the_folder_was_being_read(folder: Path):
+    seen = snapshot([folder])
+    (folder / "c.txt").write_text("Written during the run.", encoding="utf-8")
+    assert watch([folder], threading.Event(), every_seconds=0.01, before=seen)
+
+
 def test_a_run_without_vectors_says_so(folder: Path, tmp_path: Path):
     library = Library(Settings(home=tmp_path / "home"), HashEmbedder())
     events = list(IngestPipeline(library, library.settings).run([folder], options=IngestOptions(embed=False)))
