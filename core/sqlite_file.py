@@ -1,7 +1,7 @@
 """A small SQLite file of the application (conversations, exams): made with its tables, a connection a transaction."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -9,13 +9,18 @@ from pathlib import Path
 class SqliteFile:
     """One file. Any number of threads and processes may use it; each `transaction` has a connection of its own."""
 
-    def __init__(self, path: Path, schema: str, version: int) -> None:
-        """Make the file with the tables of `schema` where it is absent."""
+    def __init__(self, path: Path, schema: str, version: int, upgrades: Mapping[int, str] | None = None) -> None:
+        """Make the file with the tables of `schema` (version 1) where it is absent, and bring it to `version`.
+
+        `upgrades` are the statements that lead to each later version.
+        """
         self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
+        steps = {1: schema, **(upgrades or {})}
         with self.transaction() as db:
-            if db.execute("PRAGMA user_version").fetchone()[0] == 0:
-                db.executescript(f"BEGIN; {schema} PRAGMA user_version = {version}; COMMIT;")
+            known = _version(db)
+        for number in range(known + 1, version + 1):
+            self._upgrade(number, steps.get(number, ""))
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -28,3 +33,17 @@ class SqliteFile:
                 yield db
         finally:
             db.close()
+
+    def _upgrade(self, number: int, step: str) -> None:
+        with self.transaction() as db:
+            # Two processes at their first start would make the tables at one time.
+            db.execute("BEGIN IMMEDIATE")
+            if _version(db) >= number:
+                return
+            for statement in filter(str.strip, step.split(";")):
+                db.execute(statement)
+            db.execute(f"PRAGMA user_version = {number}")
+
+
+def _version(db: sqlite3.Connection) -> int:
+    return int(db.execute("PRAGMA user_version").fetchone()[0])

@@ -27,7 +27,7 @@ from evaluation.figures import mean_with_interval
 from evaluation.retrieval import cached_library, collection_of
 from evaluation.routing_outsiders import ADAPTERS, outsiders
 from orchestrator.build import REFITTED_WEIGHTS
-from orchestrator.history import History, Overrule
+from orchestrator.history import History, Overrule, open_history
 from orchestrator.query_rewriter import search_text, standalone_query
 from orchestrator.router import BUNDLED_WEIGHTS, Router, fit_weights, load_weights
 from orchestrator.routing_signals import AdapterDomain, Probe, signals_of
@@ -69,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, settings: Settings) -> dict[str, Any]:
     """Route every case and count; returns the JSON object that is printed."""
     if options.export:
-        return export(History(settings.paths.conversations_file), options.export)
+        return export(open_history(settings), options.export)
     weights = settings.paths.home / REFITTED_WEIGHTS
     with tempfile.TemporaryDirectory() as home:
         encoder = open_embedder(settings)
@@ -78,7 +78,7 @@ def run(options: argparse.Namespace, settings: Settings) -> dict[str, Any]:
     if options.refit:
         if not options.outsiders and (settings.eval_data / "qa").is_dir():
             cases += [one for one in _outsider_cases(settings) if not one.is_kept]
-        told = History(settings.paths.conversations_file).overrules()
+        told = open_history(settings).overrules()
         weights = refit(cases, told, Library(settings, encoder), settings)
     router = Router(load_weights(weights) if weights.is_file() else None)
     half = options.half

@@ -1,11 +1,10 @@
-"""Conversations in SQLite: turns that branch, answers with their receipts, feedback, and overruled routes.
+"""Conversations in SQLite or PostgreSQL: turns that branch, answers with their receipts, feedback, overruled routes.
 
 A message knows its parent, so editing a question or asking again makes a sibling and loses nothing; a conversation
-remembers the leaf of the branch that is shown. Each call opens its own connection: any thread may call.
+remembers the leaf of the branch that is shown. Each call is a transaction of its own: any thread and process may call.
 """
 
 import json
-import sqlite3
 import time
 import uuid
 from collections.abc import Sequence
@@ -13,15 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from core.sqlite_file import SqliteFile
+from core.config import Settings
+from core.database import Database, Statements, open_database
 from core.types import ConcreteMode, Message
 
 Status = Literal["done", "streaming", "stopped", "failed", "interrupted"]
 FeedbackKind = Literal["good", "bad", "correction"]
 
-SCHEMA_VERSION = 1
 TITLE_LENGTH = 60
-_SCHEMA = """
+# An answer whose process gave no sign for so long was cut off with it.
+SECONDS_WITHOUT_A_SIGN = 30.0
+_FIRST = """
 CREATE TABLE conversations (id TEXT PRIMARY KEY, title TEXT NOT NULL, created REAL NOT NULL, updated REAL NOT NULL,
     leaf TEXT NOT NULL DEFAULT '');
 CREATE TABLE messages (id TEXT PRIMARY KEY, parent TEXT NOT NULL, role TEXT NOT NULL, text TEXT NOT NULL,
@@ -33,6 +34,12 @@ CREATE TABLE feedback (id TEXT PRIMARY KEY, kind TEXT NOT NULL, text TEXT NOT NU
 CREATE TABLE overrules (id TEXT PRIMARY KEY, question TEXT NOT NULL, history TEXT NOT NULL, collection TEXT NOT NULL,
     routed TEXT NOT NULL, expected TEXT NOT NULL, created REAL NOT NULL);
 """
+# The answers that are being given, with the last sign of the process that gives each, and whether to stop.
+_SECOND = """
+CREATE TABLE running (message TEXT PRIMARY KEY REFERENCES messages(id) ON DELETE CASCADE, sign REAL NOT NULL,
+    stop INTEGER NOT NULL DEFAULT 0);
+"""
+_STEPS = {1: _FIRST, 2: _SECOND}
 
 
 @dataclass(frozen=True)
@@ -84,13 +91,13 @@ class Overrule:
 
 
 class History:
-    """The conversations in one SQLite file, made when it is absent.
+    """The conversations of one owner: in a SQLite file, or on the server at `url`; made where they are absent.
 
     Methods that take an id raise KeyError where nothing has it.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._file = SqliteFile(path, _SCHEMA, SCHEMA_VERSION)
+    def __init__(self, path: Path, url: str = "", owner: str = "") -> None:
+        self._file: Database = open_database(path, url, owner, _STEPS)
 
     # --- conversations
 
@@ -155,13 +162,44 @@ class History:
     def finish_answer(self, message_id: str, text: str, status: Status, receipt: dict[str, Any]) -> None:
         """Close an answer with its receipt (plain JSON)."""
         sql = "UPDATE messages SET text = ?, status = ?, receipt = ? WHERE id = ?"
-        self._change(sql, (text, status, json.dumps(receipt, ensure_ascii=False), message_id), message_id)
-
-    def close_interrupted(self, older_than_seconds: float = 900.0) -> int:
-        """Mark answers as interrupted that began long ago and never ended; return how many."""
-        sql = "UPDATE messages SET status = 'interrupted' WHERE status = 'streaming' AND created < ?"
+        values = (text, status, json.dumps(receipt, ensure_ascii=False), message_id)
         with self._file.transaction() as db:
-            return db.execute(sql, (time.time() - older_than_seconds,)).rowcount
+            if db.execute(sql, values).rowcount == 0:
+                raise KeyError(message_id)
+            db.execute("DELETE FROM running WHERE message = ?", (message_id,))
+
+    def give_signs(self, message_ids: Sequence[str]) -> list[str]:
+        """Say that these answers are still being given here; return those that somebody wants to stop."""
+        with self._file.transaction() as db:
+            for message_id in message_ids:
+                changed = db.execute("UPDATE running SET sign = ? WHERE message = ?", (time.time(), message_id))
+                if changed.rowcount == 0:
+                    sql = "INSERT INTO running (message, sign) SELECT id, ? FROM messages WHERE id = ?"
+                    db.execute(sql + " AND status = 'streaming'", (time.time(), message_id))
+            return [row[0] for row in db.execute("SELECT message FROM running WHERE stop = 1") if row[0] in message_ids]
+
+    def is_being_given(self, message_id: str) -> bool:
+        """Whether some process gives this answer: it gave a sign of late."""
+        sql = "SELECT 1 FROM running WHERE message = ? AND sign > ?"
+        with self._file.transaction() as db:
+            return db.execute(sql, (message_id, time.time() - SECONDS_WITHOUT_A_SIGN)).fetchone() is not None
+
+    def ask_to_stop(self, message_id: str) -> None:
+        """Whoever gives this answer shall stop; nothing happens where nobody does."""
+        with self._file.transaction() as db:
+            db.execute("UPDATE running SET stop = 1 WHERE message = ?", (message_id,))
+
+    def close_interrupted(self, older_than_seconds: float = SECONDS_WITHOUT_A_SIGN) -> int:
+        """Mark answers as interrupted that did not end and whose process gave no sign for so long; return how many."""
+        sql = (
+            "UPDATE messages SET status = 'interrupted' WHERE status = 'streaming' AND created < ? AND NOT EXISTS "
+            "(SELECT 1 FROM running WHERE running.message = messages.id AND running.sign >= ?)"
+        )
+        before = time.time() - older_than_seconds
+        with self._file.transaction() as db:
+            closed = db.execute(sql, (before, before)).rowcount
+            db.execute("DELETE FROM running WHERE sign < ?", (before,))
+            return closed
 
     def message(self, message_id: str) -> StoredMessage:
         """One message, whichever branch it is on."""
@@ -209,17 +247,18 @@ class History:
         """All feedback, or one kind of it, oldest first, with the question and the answer it is about."""
         sql = (
             "SELECT f.message, f.kind, f.text, coalesce(q.text, ''), m.text FROM feedback f JOIN messages m "
-            "ON m.id = f.message LEFT JOIN messages q ON q.id = m.parent WHERE ? IS NULL OR f.kind = ? ORDER BY f.rowid"
+            "ON m.id = f.message LEFT JOIN messages q ON q.id = m.parent WHERE ? IN ('', f.kind) ORDER BY f.rowid"
         )
         with self._file.transaction() as db:
-            return [Feedback(*row) for row in db.execute(sql, (kind, kind))]
+            return [Feedback(*row) for row in db.execute(sql, (kind or "",))]
 
     def add_overrule(self, overrule: Overrule) -> None:
         """Keep a route that a person changed."""
         history = json.dumps(overrule.history, ensure_ascii=False)
         row = (_new_id(), overrule.question, history, overrule.collection, overrule.routed, overrule.expected)
         with self._file.transaction() as db:
-            db.execute("INSERT INTO overrules VALUES (?, ?, ?, ?, ?, ?, ?)", (*row, time.time()))
+            columns = "id, question, history, collection, routed, expected, created"
+            db.execute(f"INSERT INTO overrules ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)", (*row, time.time()))  # noqa: S608
 
     def overrules(self) -> list[Overrule]:
         """All overruled routes, oldest first."""
@@ -234,9 +273,7 @@ class History:
             if db.execute(sql, values).rowcount == 0:
                 raise KeyError(subject)
 
-    def _append(
-        self, db: sqlite3.Connection, conversation_id: str, parent_id: str, role: str, text: str
-    ) -> StoredMessage:
+    def _append(self, db: Statements, conversation_id: str, parent_id: str, role: str, text: str) -> StoredMessage:
         now, message_id = time.time(), _new_id()
         status = "done" if role == "user" else "streaming"
         sql = (
@@ -247,18 +284,23 @@ class History:
         return _stored(db, message_id)
 
 
+def open_history(settings: Settings) -> History:
+    """The conversations that the settings lead to."""
+    return History(settings.paths.conversations_file, settings.database_url, settings.owner)
+
+
 def _new_id() -> str:
     return uuid.uuid4().hex
 
 
-def _row(db: sqlite3.Connection, sql: str, key: str) -> tuple[Any, ...]:
+def _row(db: Statements, sql: str, key: str) -> tuple[Any, ...]:
     row: tuple[Any, ...] | None = db.execute(sql, (key,)).fetchone()
     if row is None:
         raise KeyError(key)
     return row
 
 
-def _stored(db: sqlite3.Connection, message_id: str) -> StoredMessage:
+def _stored(db: Statements, message_id: str) -> StoredMessage:
     sql = "SELECT id, conversation, parent, role, text, status, created, receipt FROM messages WHERE id = ?"
     id_, conversation, parent, role, text, status, created, receipt = _row(db, sql, message_id)
     family = _siblings(db, conversation, parent)
@@ -267,12 +309,12 @@ def _stored(db: sqlite3.Connection, message_id: str) -> StoredMessage:
     return StoredMessage(id_, conversation, parent, role, text, status, created, kept, place, len(family))
 
 
-def _siblings(db: sqlite3.Connection, conversation_id: str, parent_id: str) -> list[str]:
+def _siblings(db: Statements, conversation_id: str, parent_id: str) -> list[str]:
     sql = "SELECT id FROM messages WHERE conversation = ? AND parent = ? ORDER BY rowid"
     return [row[0] for row in db.execute(sql, (conversation_id, parent_id))]
 
 
-def _path_to(db: sqlite3.Connection, leaf: str) -> list[StoredMessage]:
+def _path_to(db: Statements, leaf: str) -> list[StoredMessage]:
     path: list[StoredMessage] = []
     while leaf:
         path.append(_stored(db, leaf))

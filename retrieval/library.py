@@ -142,7 +142,7 @@ class Library:
 
         if self._backend is None:
             self._backend = open_backend(self.settings.index_url)
-        return self._backend.open(key_of(store)) if self._backend.name == server else None
+        return self._backend.open(key_of(store, self.settings.owner)) if self._backend.name == server else None
 
     def searcher(self) -> "HybridSearcher":
         """The search over these collections; one object for all threads.

@@ -54,6 +54,10 @@ class ToolRegistry:
     def reload(self) -> None:
         """Load the user's tools and the servers' anew; a tool dropped into the folder is there afterwards."""
         settings = self._settings
+        if settings.owner and not settings.shared_tools:
+            # They run code with the rights of the server: its people get them only where a setting says so.
+            self._loaded = LoadedTools()
+            return
         limits = Limits(settings.tool_seconds, settings.tool_memory_mb)
         loaded = load_folder(settings.paths.user_tools, limits)
         for target in settings.community_tools:

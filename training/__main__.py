@@ -320,7 +320,7 @@ def _labels(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _from_history(_options: argparse.Namespace, settings: Settings) -> Iterator[Example]:
-    return iter(from_feedback(read_feedback(settings.paths.conversations_file)))
+    return iter(from_feedback(read_feedback(settings)))
 
 
 def _from_collection(options: argparse.Namespace, settings: Settings) -> Iterator[Example]:

@@ -1,4 +1,4 @@
-"""Corrected and liked answers, read from the conversations of this data folder.
+"""Corrected and liked answers, read from the conversations that the settings lead to.
 
 The database is the chat's; here it is only read, and only its table of feedback with the turns that it is about.
 """
@@ -7,8 +7,10 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
+from typing import Any
 
+from core.config import Settings
+from core.database import open_database
 from core.errors import TrainingError
 from core.language import Bilingual
 from training.labels import Feedback
@@ -20,14 +22,25 @@ _QUERY = """
 """
 
 
-def read_feedback(database: Path) -> list[Feedback]:
+def read_feedback(settings: Settings) -> list[Feedback]:
     """The answers that people corrected, or liked and did not dislike later, in the order of the first verdict.
 
-    Raises TrainingError where there is no such database or it cannot be read.
+    Raises TrainingError where there are no conversations, DatabaseError where their server does not answer.
     """
+    return list(_last_verdicts(_on_the_server(settings) if settings.database_url else _in_the_file(settings)))
+
+
+def _on_the_server(settings: Settings) -> list[Any]:
+    tables = open_database(settings.paths.conversations_file, settings.database_url, settings.owner, {})
+    with tables.transaction() as db:
+        return db.execute(_QUERY).fetchall()
+
+
+def _in_the_file(settings: Settings) -> list[Any]:
+    database = settings.paths.conversations_file
     try:
         with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-            rows = connection.execute(_QUERY).fetchall()
+            return connection.execute(_QUERY).fetchall()
     except sqlite3.Error as error:
         raise TrainingError(
             Bilingual(
@@ -35,7 +48,6 @@ def read_feedback(database: Path) -> list[Feedback]:
                 zh=f"无法读取 {database} 中的对话（{error}）。请先对话，并标记或更正回答。",
             )
         ) from error
-    return list(_last_verdicts(rows))
 
 
 def _last_verdicts(rows: Iterable[tuple[str, str, str, str, str]]) -> Iterator[Feedback]:

