@@ -1,23 +1,23 @@
 """A chat model on a server: any OpenAI-compatible endpoint (vLLM, llama-server, Ollama) behind the same seam.
 
-What a server does not offer is said plainly: tokens are counted by estimate, and token ids, log-probabilities, adapters
-and operations beside the model are refused. A tool call arrives as the text that our own models write for one.
+What a server does not offer is said plainly: tokens are counted by estimate, and token ids, log-probabilities and
+operations beside the model are refused. A tool call arrives as the text that our own models write for one, a thought
+told apart by the server as one that they write. Adapters are those that the server was started with, by its names.
 """
 
-import http.client
 import json
-import threading
 import time
-import urllib.parse
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any, NoReturn
 
 from numpy.typing import NDArray
 
 from core.config import Settings
-from core.errors import ModelBusyError, ModelError, ModelNotFoundError, PromptTooLongError
+from core.errors import ModelError, ModelNotFoundError
 from core.language import Bilingual
+from core.model_server import Address, ModelServer
 from core.types import Message, Timings, Usage
 from inference.chat_template import CHATML, ChatTemplate, as_dict
 from inference.protocol import (
@@ -31,9 +31,7 @@ from inference.protocol import (
 )
 from inference.text_length import estimated_tokens
 
-CONNECT_SECONDS = 10.0
-READ_SECONDS = 300.0
-DONE = "[DONE]"
+OPENING, CLOSING = "<think>", "</think>"
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ class Endpoint:
 
     url: str
     model: str
-    api_key: str = ""
+    api_key: str = field(default="", repr=False)
 
 
 class RemoteEngine:
@@ -50,21 +48,26 @@ class RemoteEngine:
 
     def __init__(self, endpoint: Endpoint, n_ctx: int = 4096) -> None:
         self._endpoint = endpoint
+        self._server = ModelServer(Address(endpoint.url, endpoint.api_key))
         self._n_ctx = n_ctx
         self._template = ChatTemplate(CHATML)
         self._info: ModelInfo | None = None
 
     @property
     def info(self) -> ModelInfo:
-        """The server's first model where no name was given; sizes that it does not tell are 0."""
+        """The server's first model where no name was given; sizes that it does not tell are 0.
+
+        `details["adapters"]` names those that the server offers for it.
+        """
         if self._info is None:
-            name = self._endpoint.model or self._first_model()
-            place = urllib.parse.urlsplit(self._endpoint.url).netloc
-            self._info = ModelInfo(
-                name=name, path="", sha256="", architecture="remote", quantisation="unknown", n_parameters=0,
-                n_layers=0, n_embd=0, n_vocab=0, n_ctx=self._n_ctx, n_ctx_train=self._n_ctx,
-                languages=("en", "zh"), device=f"remote: {place}", details={"url": self._endpoint.url},
-            )  # fmt: skip
+            try:
+                models = self._server.get("/models")["data"]
+            except ModelError:
+                if not self._endpoint.model:
+                    raise
+                # The name is enough to ask; the rest is told once the server answers.
+                return self._describe([])
+            self._info = self._describe(models)
         return self._info
 
     def render(self, messages: Sequence[Message], tools: Sequence[JsonSchema] = ()) -> str:
@@ -83,21 +86,16 @@ class RemoteEngine:
         self, request: GenerationRequest, is_cancelled: Callable[[], bool] = lambda: False
     ) -> Generator[GenerationEvent, None, None]:
         """Stream the answer. Closing the iterator or cancelling closes the connection, which frees the server."""
-        if request.adapter:
-            _unavailable("adapters", "适配器")
         started = time.perf_counter()
         first, usage, reason = 0.0, Usage(), "stop"
-        with _Stream(self._endpoint, self._body(request)) as stream:
-            calls = _Calls()
-            for chunk in stream.chunks(is_cancelled):
-                usage = _usage(chunk) or usage
-                text, ended = _delta(chunk)
-                calls.take(chunk)
-                text += calls.finish() if ended else ""
-                reason = ended or reason
-                if text:
-                    first = first or time.perf_counter() - started
-                    yield GeneratedText(text)
+        pieces = _Pieces()
+        for chunk in self._server.stream("/chat/completions", self._body(request), is_cancelled):
+            usage = _usage(chunk) or usage
+            text, ended = pieces.take(chunk)
+            reason = ended or reason
+            if text:
+                first = first or time.perf_counter() - started
+                yield GeneratedText(text)
         total = time.perf_counter() - started
         final: FinishReason = "cancelled" if is_cancelled() else "length" if reason == "length" else "stop"
         yield GenerationFinished(final, usage, Timings(first_token=first, generate=total - first, total=total))
@@ -118,23 +116,63 @@ class RemoteEngine:
     def close(self) -> None:
         """Nothing is held here."""
 
-    def _first_model(self) -> str:
-        with _Stream(self._endpoint, None) as stream:
-            models = json.loads(stream.read())["data"]
-        if not models:
+    def _describe(self, models: Sequence[Mapping[str, Any]]) -> ModelInfo:
+        if not models and not self._endpoint.model:
             raise ModelNotFoundError(
                 Bilingual(
                     en=f"{self._endpoint.url} offers no model. Set FOURFOLD_REMOTE_MODEL.",
                     zh=f"{self._endpoint.url} 没有提供任何模型。请设置 FOURFOLD_REMOTE_MODEL。",
                 )
             )
-        return str(models[0]["id"])
+        name = self._endpoint.model or str(models[0]["id"])
+        about = next((model for model in models if model.get("id") == name), {})
+        # What llama-server tells of a file; other servers tell less.
+        sizes: Mapping[str, Any] = about.get("meta") or {}
+        told = int(about.get("max_model_len") or sizes.get("n_ctx") or 0)
+        n_ctx = min(told, self._n_ctx) if told else self._n_ctx
+        details = {"url": self._endpoint.url, "adapters": (*_vllm_adapters(models, name), *self._loras())}
+        return ModelInfo(
+            name=PurePath(name).name, path="", sha256="", architecture="remote", quantisation="unknown",
+            n_parameters=int(sizes.get("n_params") or 0), n_layers=0, n_embd=int(sizes.get("n_embd") or 0),
+            n_vocab=int(sizes.get("n_vocab") or 0), n_ctx=n_ctx,
+            n_ctx_train=int(sizes.get("n_ctx_train") or n_ctx), languages=("en", "zh"),
+            device=f"remote: {self._server.address.place}", details={**details, "id": name},
+        )  # fmt: skip
+
+    def _loras(self) -> dict[str, int]:
+        """The adapters that a llama-server was started with, as their files are called, and its numbers for them."""
+        root = Address(self._endpoint.url.rstrip("/").removesuffix("/v1"), self._endpoint.api_key)
+        try:
+            listed = ModelServer(root).get("/lora-adapters")
+        except ModelError:
+            # Other servers do not know this page.
+            return {}
+        fitting = [item for item in listed if isinstance(item, dict) and "path" in item]
+        return {PurePath(str(item["path"])).stem: int(item["id"]) for item in fitting}
+
+    def _with_adapter(self, name: str) -> dict[str, Any]:
+        """What a request says to be answered under that adapter. Raises ModelError where the server has none such."""
+        if not name:
+            return {}
+        offered = self.info.details["adapters"]
+        loras = self._loras()
+        if name in loras:
+            return {"lora": [{"id": loras[name], "scale": 1.0}]}
+        if name in offered:
+            return {"model": name}
+        known = ", ".join(offered)
+        raise ModelError(
+            Bilingual(
+                en=f"The model server has no adapter {name!r}; it offers: {known or 'none'}. Start it with one.",
+                zh=f"模型服务器没有适配器“{name}”；它提供：{known or '无'}。请在启动服务器时加载适配器。",
+            )
+        )
 
     def _body(self, request: GenerationRequest) -> dict[str, Any]:
         messages = request.messages or (Message("user", request.prompt),)
         sampling = request.sampling
         body: dict[str, Any] = {
-            "model": self.info.name,
+            "model": self.info.details["id"],
             "messages": [_wire(message) for message in messages],
             "stream": True,
             "stream_options": {"include_usage": True},
@@ -151,107 +189,55 @@ class RemoteEngine:
         if request.json_schema is not None:
             schema = {"name": "answer", "schema": dict(request.json_schema), "strict": True}
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
-        return body
+        return body | self._with_adapter(request.adapter)
 
 
-class _Calls:
-    """Puts the pieces of a streamed tool call together; the first call only, as with our own models."""
+class _Pieces:
+    """From the pieces of a stream to text as our own models write it.
+
+    A thought is put between its markers; of tool calls the first is put together, as with our own models.
+    """
 
     def __init__(self) -> None:
+        self._thinking = False
         self._name = ""
         self._arguments = ""
 
-    def take(self, chunk: Mapping[str, Any]) -> None:
-        """Take what the chunk holds of a call."""
-        for choice in chunk.get("choices") or []:
-            for piece in choice.get("delta", {}).get("tool_calls") or []:
-                if piece.get("index", 0) == 0:
-                    function = piece.get("function") or {}
-                    self._name += function.get("name") or ""
-                    self._arguments += function.get("arguments") or ""
+    def take(self, chunk: Mapping[str, Any]) -> tuple[str, str]:
+        """The text that the chunk makes certain, and the reason of the end where it is the last."""
+        choice = next(iter(chunk.get("choices") or ()), {})
+        delta: Mapping[str, Any] = choice.get("delta") or {}
+        for piece in delta.get("tool_calls") or ():
+            self._take_call(piece)
+        ended = str(choice.get("finish_reason") or "")
+        thought = str(delta.get("reasoning_content") or delta.get("reasoning") or "")
+        text = self._thought(thought) + self._answer(str(delta.get("content") or ""), bool(ended))
+        return text + (self._call() if ended else ""), ended
 
-    def finish(self) -> str:
+    def _thought(self, text: str) -> str:
+        if not text or self._thinking:
+            return text
+        self._thinking = True
+        return OPENING + text
+
+    def _answer(self, text: str, ended: bool) -> str:
+        if not self._thinking or not (text or ended):
+            return text
+        self._thinking = False
+        return CLOSING + text
+
+    def _take_call(self, piece: Mapping[str, Any]) -> None:
+        if piece.get("index", 0) == 0:
+            function = piece.get("function") or {}
+            self._name += function.get("name") or ""
+            self._arguments += function.get("arguments") or ""
+
+    def _call(self) -> str:
         """The call as text, once; empty where there was none."""
         if not self._name:
             return ""
         name, self._name = self._name, ""
         return f'{{"name": {json.dumps(name, ensure_ascii=False)}, "arguments": {self._arguments or "{}"}}}'
-
-
-class _Stream:
-    """One HTTP exchange: a POST to the chat where there is a body, else a GET of the models."""
-
-    def __init__(self, endpoint: Endpoint, body: Mapping[str, Any] | None) -> None:
-        parts = urllib.parse.urlsplit(endpoint.url)
-        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        self._url = endpoint.url
-        self._connection = kind(parts.netloc, timeout=CONNECT_SECONDS)
-        self._path = parts.path.rstrip("/") + ("/models" if body is None else "/chat/completions")
-        self._body = None if body is None else json.dumps(body, ensure_ascii=False).encode()
-        self._headers = {"Content-Type": "application/json"}
-        if endpoint.api_key:
-            self._headers["Authorization"] = f"Bearer {endpoint.api_key}"
-
-    def __enter__(self) -> "_Stream":
-        method = "GET" if self._body is None else "POST"
-        try:
-            self._connection.request(method, self._path, self._body, self._headers)
-            if self._connection.sock:
-                self._connection.sock.settimeout(READ_SECONDS)
-            self._response = self._connection.getresponse()
-        except OSError as error:
-            self._connection.close()
-            raise _unreachable(self._url, error) from error
-        if self._response.status != 200:
-            detail = self._response.read(2000).decode("utf-8", errors="replace")
-            self._connection.close()
-            raise _refused(self._url, self._response.status, detail, self._response.headers.get("Retry-After", ""))
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._connection.close()
-
-    def read(self) -> bytes:
-        """The whole body."""
-        return self._response.read()
-
-    def chunks(self, is_cancelled: Callable[[], bool]) -> Iterator[Mapping[str, Any]]:
-        """The objects of a server-sent stream; ends early when cancelled, also while the server is silent."""
-        watcher = _Watcher(is_cancelled, self._connection)
-        try:
-            for line in self._response:
-                if is_cancelled():
-                    return
-                data = line.decode("utf-8", errors="replace").strip().removeprefix("data:").strip()
-                if data == DONE:
-                    return
-                if data.startswith("{"):
-                    yield json.loads(data)
-        except (OSError, ValueError, AttributeError, http.client.HTTPException) as error:
-            # The watcher closed the connection under the reader: that is the cancel, not a failure.
-            if not is_cancelled():
-                raise _unreachable(self._url, error) from error
-        finally:
-            watcher.stop()
-
-
-class _Watcher:
-    """Closes the connection when the caller no longer wants the answer."""
-
-    def __init__(self, is_cancelled: Callable[[], bool], connection: http.client.HTTPConnection) -> None:
-        self._stopped = threading.Event()
-
-        def watch() -> None:
-            while not self._stopped.wait(0.02):
-                if is_cancelled() and connection.sock is not None:
-                    connection.sock.close()
-                    return
-
-        threading.Thread(target=watch, daemon=True).start()
-
-    def stop(self) -> None:
-        """End the watch."""
-        self._stopped.set()
 
 
 def open_remote(settings: Settings) -> RemoteEngine:
@@ -267,9 +253,9 @@ def _wire(message: Message) -> dict[str, Any]:
     return plain
 
 
-def _delta(chunk: Mapping[str, Any]) -> tuple[str, str]:
-    choices = chunk.get("choices") or [{}]
-    return str(choices[0].get("delta", {}).get("content") or ""), str(choices[0].get("finish_reason") or "")
+def _vllm_adapters(models: Sequence[Mapping[str, Any]], base: str) -> dict[str, str]:
+    """The adapters that vLLM lists beside the model that they belong to."""
+    return {str(model["id"]): str(model["id"]) for model in models if model.get("parent") == base}
 
 
 def _usage(chunk: Mapping[str, Any]) -> Usage | None:
@@ -287,24 +273,3 @@ def _unavailable(what: str, what_zh: str) -> NoReturn:
             zh=f"远程模型不提供{what_zh}。取消设置 FOURFOLD_REMOTE_URL 即可使用本机模型。",
         )
     )
-
-
-def _unreachable(url: str, error: Exception) -> ModelError:
-    return ModelError(
-        Bilingual(
-            en=f"The server at {url} does not answer ({error}). Start it or change FOURFOLD_REMOTE_URL.",
-            zh=f"{url} 处的服务器没有响应（{error}）。请启动它，或修改 FOURFOLD_REMOTE_URL。",
-        )
-    )
-
-
-def _refused(url: str, status: int, detail: str, retry_after: str) -> ModelError:
-    message = Bilingual(
-        en=f"The server at {url} refused the request with status {status}: {detail[:300]}",
-        zh=f"{url} 处的服务器拒绝了请求，状态码 {status}：{detail[:300]}",
-    )
-    if status in (429, 503):
-        return ModelBusyError(message, float(retry_after) if retry_after.isdigit() else 5.0)
-    if "context" in detail and status == 400:
-        return PromptTooLongError(message)
-    return ModelNotFoundError(message) if status == 404 else ModelError(message)

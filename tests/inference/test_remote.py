@@ -28,7 +28,11 @@ class Handler(BaseHTTPRequestHandler):
         """Quiet."""
 
     def do_GET(self) -> None:
-        self._send(200, json.dumps({"data": [{"id": "big-model"}]}).encode())
+        adapter = {"id": "polite", "parent": "big-model"}
+        listed = {"data": [{"id": "big-model", "max_model_len": 2048}, adapter]}
+        pages = {"/v1/models": listed, "/lora-adapters": [{"id": 0, "path": "/models/formal.gguf", "scale": 0.0}]}
+        found = pages.get(self.path)
+        self._send(200 if found else 404, json.dumps(found).encode())
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -130,6 +134,6 @@ def test_a_server_that_is_not_there_and_what_no_server_offers_are_said_plainly()
         list(engine.generate(chat("Hi")))
     with pytest.raises(ModelError, match="log-probabilities"):
         engine.log_probabilities("a", "b")
-    with pytest.raises(ModelError, match="adapters"):
+    with pytest.raises(ModelError, match="no adapter 'mine'"):
         list(engine.generate(GenerationRequest(prompt="x", adapter="mine", sampling=SamplingSettings())))
     assert engine.count_tokens("你好 world") == 4
