@@ -17,8 +17,11 @@ _OPEN = "open_panel"
 _PAGES = "pages"
 _ADAPTER = "chosen_adapter"
 _SCOPE = "scope"
-# In the address, so that a refresh finds its conversation again.
+_MODE = "kept_mode"
+MODE_WIDGET = "mode"
+# In the address, so that a refresh finds its conversation again, and where it is searched.
 CONVERSATION_PARAMETER = "c"
+_COLLECTION_PARAMETER = "in"
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,12 @@ def open_conversation(identifier: str) -> None:
 
 def mode() -> Mode:
     """The mode that the next question is asked in."""
-    return cast(Mode, st.session_state.get("mode") or "auto")
+    return cast(Mode, st.session_state.get(MODE_WIDGET) or st.session_state.get(_MODE) or "auto")
+
+
+def remember_mode(chosen: Mode) -> None:
+    """Ask in this mode from now on, in this tab: what a widget holds is gone with the page that drew it."""
+    st.session_state[_MODE] = chosen
 
 
 def adapter() -> str:
@@ -85,12 +93,15 @@ def remember_adapter(name: str) -> None:
 def choose_adapter(name: str) -> None:
     """Ask through this adapter from now on: the mode follows. For a page that does not show the modes itself."""
     remember_adapter(name)
-    st.session_state["mode"] = "finetuned"
+    remember_mode("finetuned")
 
 
 def scope() -> Scope:
     """Where the next question is searched."""
-    return cast(Scope, st.session_state.get(_SCOPE) or Scope())
+    if _SCOPE not in st.session_state:
+        named = st.query_params.get(_COLLECTION_PARAMETER, "")
+        st.session_state[_SCOPE] = Scope(collection=named) if named else Scope()
+    return cast(Scope, st.session_state[_SCOPE])
 
 
 def choose_scope(chosen: Scope) -> None:
@@ -107,6 +118,15 @@ def choose_collection(name: str) -> None:
     """Search this collection from now on, in this tab; what narrowed another one is forgotten."""
     if name != scope().collection:
         choose_scope(Scope(collection=name))
+
+
+def keep_in_address() -> None:
+    """Write the collection into the address, where it is not the first one."""
+    name = collection()
+    if name != Scope().collection:
+        st.query_params[_COLLECTION_PARAMETER] = name
+    else:
+        st.query_params.pop(_COLLECTION_PARAMETER, None)
 
 
 def remember_pages(pages: Mapping[str, Any]) -> None:

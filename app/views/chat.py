@@ -35,7 +35,7 @@ def draw() -> None:
         st.query_params[session.CONVERSATION_PARAMETER] = thread[0].conversation_id
         _heading(thread, words)
     else:
-        st.query_params.clear()
+        st.query_params.pop(session.CONVERSATION_PARAMETER, None)
         _welcome(words)
     for place, message in enumerate(thread):
         _turn(message, is_last=place == len(thread) - 1)
@@ -268,15 +268,16 @@ def _siblings(message: StoredMessage) -> None:
 
 def _controls(words: Wording) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="controls"):
-        st.segmented_control(
+        chosen = st.segmented_control(
             words("mode.label"),
             MODES,
-            default="auto",
+            default=session.mode(),
             required=True,
             format_func=lambda mode: f"{answer.MODE_ICONS[mode]} {words(f'mode.{mode}')}",
-            key="mode",
+            key=session.MODE_WIDGET,
             label_visibility="collapsed",
         )
+        session.remember_mode(chosen)
         if session.mode() != "tools":
             scope.draw(words)
         if session.mode() == "prompt":

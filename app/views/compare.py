@@ -1,16 +1,21 @@
 """One question through several architectures, side by side."""
 
+from collections.abc import Mapping
+
 import streamlit as st
 
 from app import session
 from app.answer_view import AnswerView, view_of_message
-from app.widgets import answer
+from app.widgets import answer, panel
 from app.widgets.answer_text import plain_label
 from app.wording import Wording
 from core.types import CONCRETE_MODES, ConcreteMode, Question, Scope
+from orchestrator.history import StoredMessage
 
 POLL_SECONDS = 0.4
 _COMPARED = "compared"
+# In the address, so that a refresh finds the answers again: one `mode:answer` for each column.
+_ANSWER_PARAMETER = "a"
 
 
 def draw() -> None:
@@ -18,8 +23,9 @@ def draw() -> None:
     words = session.words()
     st.title(words("compare.title"), anchor=False)
     st.write(words("compare.text"))
+    compared = _compared()
     with st.form("compare", border=False):
-        text = st.text_input(words("compare.question"), max_chars=4000)
+        text = st.text_input(words("compare.question"), _question_of(compared), max_chars=4000)
         modes = st.pills(
             words("mode.label"),
             CONCRETE_MODES,
@@ -29,12 +35,50 @@ def draw() -> None:
         )
         if st.form_submit_button(words("compare.run"), type="primary", icon=":material/compare:") and text.strip():
             _start(text.strip(), modes)
-    compared: dict[ConcreteMode, str] = st.session_state.get(_COMPARED, {})
     if compared:
+        st.query_params[_ANSWER_PARAMETER] = [f"{mode}:{answer_id}" for mode, answer_id in compared.items()]
         if any(session.container().runs.get(answer_id) for answer_id in compared.values()):
             _watch(compared)
         else:
             _columns(compared, words)
+            _to_chat(compared, words)
+    panel.draw_open_panel()
+
+
+def _compared() -> dict[ConcreteMode, str]:
+    """The answers that stand on the page, by mode: those of this tab, else those that the address names."""
+    if _COMPARED not in st.session_state:
+        named = (each.partition(":") for each in st.query_params.get_all(_ANSWER_PARAMETER))
+        found = {mode: answer_id for mode, _, answer_id in named}
+        st.session_state[_COMPARED] = {mode: found[mode] for mode in CONCRETE_MODES if mode in found}
+    compared: dict[ConcreteMode, str] = st.session_state[_COMPARED]
+    return compared
+
+
+def _question_of(compared: Mapping[ConcreteMode, str]) -> str:
+    """The question behind the answers, which a refresh would take out of its field."""
+    question = _first_question(compared)
+    return question.text if question is not None else ""
+
+
+def _first_question(compared: Mapping[ConcreteMode, str]) -> StoredMessage | None:
+    history = session.container().history
+    for answer_id in compared.values():
+        try:
+            return history.message(history.message(answer_id).parent_id)
+        except KeyError:
+            continue
+    return None
+
+
+def _to_chat(compared: Mapping[ConcreteMode, str], words: Wording) -> None:
+    """The way to where the answers are gone on with, kept and exported."""
+    question, page = _first_question(compared), session.page("chat")
+    if question is None or page is None:
+        return
+    if st.button(words("compare.to_chat"), icon=":material/chat:", type="tertiary"):
+        session.open_conversation(question.conversation_id)
+        st.switch_page(page)
 
 
 def _start(text: str, modes: list[ConcreteMode]) -> None:

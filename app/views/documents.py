@@ -11,7 +11,7 @@ from app import session
 from app.ingest_jobs import IngestJob, Progress
 from app.library import Summary, summaries
 from app.views import document_preview, retrieval
-from app.widgets import changes
+from app.widgets import changes, jobs
 from app.widgets.answer_text import plain_label
 from app.widgets.scope import collection_name
 from app.wording import Wording
@@ -33,7 +33,7 @@ def draw() -> None:
         st.error(plain_label(box.problem.in_(words.language), 600), icon=":material/error:")
         return
     if not box.is_built:
-        _wait_for_parts(words)
+        jobs.wait_for_parts(words("documents.opening"))
         return
     library = box.parts().library
     name = _collection(library, words)
@@ -44,13 +44,6 @@ def draw() -> None:
         _ledger(library, name, words)
     with searched:
         retrieval.draw(library, name)
-
-
-@st.fragment(run_every=1.0)
-def _wait_for_parts(words: Wording) -> None:
-    st.caption(":material/hourglass_top: " + words("documents.opening"))
-    if session.container().is_built:
-        st.rerun()
 
 
 def _collection(library: Library, words: Wording) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 import streamlit as st
 
 from app import session
-from app.widgets import tool_form
+from app.widgets import jobs, tool_form
 from app.widgets.answer_text import plain_label
 from app.widgets.approval import RISK_COLOURS
 from app.wording import Wording
@@ -19,8 +19,11 @@ def draw() -> None:
     words, box = session.words(), session.container()
     st.title(words("tools.title"), anchor=False)
     st.write(words("tools.text"))
-    if not box.is_built or box.problem is not None:
-        st.caption(":material/hourglass_top: " + words("model.loading"))
+    if box.problem is not None:
+        st.error(plain_label(box.problem.in_(words.language), 600), icon=":material/error:")
+        return
+    if not box.is_built:
+        jobs.wait_for_parts(words("model.loading"))
         return
     registry = box.parts().registry
     scope = Scope(collection=session.collection())

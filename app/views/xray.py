@@ -8,7 +8,7 @@ import streamlit as st
 
 from app import session
 from app.answer_view import AnswerView, view_of_message
-from app.widgets import xray_input, xray_inside, xray_loop, xray_models, xray_output, xray_passages
+from app.widgets import jobs, xray_input, xray_inside, xray_loop, xray_models, xray_output, xray_passages
 from app.widgets.answer_text import plain_label
 from app.widgets.xray_passages import Given
 from app.widgets.xray_state import Subject
@@ -32,6 +32,9 @@ def draw() -> None:
     language = session.language()
     st.title(TITLE.in_(language))
     st.write(WORDS["lead"].in_(language))
+    if not session.container().is_built:
+        jobs.wait_for_parts(session.words()("model.loading"))
+        return
     try:
         _draw_for(session.container().parts().engine)
     except FourfoldError as error:

@@ -53,8 +53,7 @@ def draw_plain(view: AnswerView, answer_id: str) -> None:
     words = session.words()
     _steps(view, words)
     _text(view, answer_id, words)
-    for source in _shown_sources(view):
-        st.caption(f"{source.number} · {source_label(source, words)}")
+    _sources(view, answer_id, words)
 
 
 def _text(view: AnswerView, answer_id: str, words: Wording) -> None:
