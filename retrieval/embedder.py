@@ -95,7 +95,8 @@ class SentenceEncoder:
                 return self._whole().encode(texts)
             ids = self.token_ids(texts)
             if self._bulk is None and sum(len(row) for row in ids) <= FEW_TOKENS:
-                return self.arrays().embed(ids)
+                with _one_thread():
+                    return self.arrays().embed(ids)
             return self._whole().encode(texts) if has_accelerator() else self._runtime(len(ids)).embed(ids)
 
     def embed_query(self, text: str) -> Vectors:
@@ -302,7 +303,7 @@ def _open_accurate(settings: Settings) -> SentenceEncoder:
 
 @contextlib.contextmanager
 def _one_thread() -> Iterator[None]:
-    """A question is too small for several threads: on a busy machine they wait for each other (20 ms became 500)."""
+    """Few tokens are too little for several threads: on a busy machine they wait for each other (20 ms became 500)."""
     with _thread_pools().limit(limits=1):
         yield
 
