@@ -102,6 +102,18 @@ RECOGNITION_TOO_SLOW = Bilingual(
     en="Text recognition ran out of time. Try the file again when the machine is less busy, or split it.",
     zh="文字识别超时。请在机器较空闲时重试，或把文件拆小。",
 )
+INSTALL_FOR_PACKED = {
+    "7z": Bilingual(
+        en="Install the optional package that reads them (pip install 'fourfold[archives]') and ingest it again, or "
+        "unpack it and ingest the folder.",
+        zh="请安装读取它的可选组件（pip install 'fourfold[archives]'）后重新导入，或解压后导入所得的文件夹。",
+    ),
+    "RAR": Bilingual(
+        en="Install bsdtar (Debian: apt install libarchive-tools; macOS has it) and ingest it again, or unpack it and "
+        "ingest the folder.",
+        zh="请安装 bsdtar（Debian：apt install libarchive-tools；macOS 自带）后重新导入，或解压后导入所得的文件夹。",
+    ),
+}
 UNREADABLE_PICTURE = Bilingual(
     en="Text recognition found nothing legible in them.", zh="文字识别未能从中读出可辨认的文字。"
 )

@@ -15,6 +15,7 @@ from core.types import Page
 from ingest import reasons
 from ingest.loaders.containers import MAX_ENTRIES, MAX_TOTAL_BYTES, Container
 from ingest.loaders.mail import read_attachment
+from ingest.loaders.packed import RAR, SEVEN_ZIP, packed_entries
 from ingest.loaders.registry import KIND_OF_SUFFIX, KNOWN_SUFFIXES
 from ingest.types import Parsed, Source
 
@@ -70,6 +71,9 @@ def _entries(source: Source) -> Iterator[tuple[str, bytes]]:
     if source.data[257:262] == b"ustar":
         yield from _tar_entries(source)
         return
+    if source.data.startswith((SEVEN_ZIP, RAR)):
+        yield from packed_entries(source, _is_wanted)
+        return
     container = Container(source)
     for name in container.names:
         if _is_wanted(name):
@@ -105,7 +109,7 @@ def _is_wanted(name: str) -> bool:
 
 
 def _is_nested(name: str) -> bool:
-    return name.lower().endswith((".zip", ".tar", ".tgz", ".gz", ".7z", ".xz", ".bz2"))
+    return name.lower().endswith((".zip", ".tar", ".tgz", ".gz", ".7z", ".rar", ".xz", ".bz2"))
 
 
 def _legible(name: str) -> str:

@@ -58,7 +58,7 @@ _BY_SUFFIX = {
 KIND_OF_SUFFIX = {suffix: kind for kind, suffixes in _BY_SUFFIX.items() for suffix in suffixes.split()}
 # Formats that are never plain text: other bytes under such a name are a damaged file.
 _BINARY_SUFFIXES_NAMES = """
-    pdf docx docm dotx pptx pptm xlsx xlsm xlsb xls doc ppt msg odt ods odp ott epub zip gz 7z tar tgz ooxml
+    pdf docx docm dotx pptx pptm xlsx xlsm xlsb xls doc ppt msg odt ods odp ott epub zip gz 7z rar tar tgz ooxml
 """
 _BINARY_SUFFIXES = frozenset(_BINARY_SUFFIXES_NAMES.split())
 KNOWN_SUFFIXES = frozenset(KIND_OF_SUFFIX) | _BINARY_SUFFIXES | {"rtf", "xz", "bz2"}
@@ -103,12 +103,8 @@ def _kind_by_first_bytes(source: Source) -> str:
         return "rtf"
     if data.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00")):
         return "compressed"
-    if data[257:262] == b"ustar":
+    if data[257:262] == b"ustar" or data.startswith((b"7z\xbc\xaf'\x1c", b"Rar!\x1a\x07")):
         return "archive"
-    if data.startswith((b"7z\xbc\xaf'\x1c", b"Rar!")):
-        kind = "7z" if data[:2] == b"7z" else "RAR"
-        advice = Bilingual("Unpack it and ingest the folder.", "请解压后导入所得的文件夹。")
-        raise reasons.unsupported(source.name, kind, advice)
     if data.startswith((b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"II*\x00", b"MM\x00*")):
         return "picture"
     return ""

@@ -292,7 +292,7 @@ def test_a_container_without_its_directory_is_salvaged():
         ("a.docx", b"no zip at all", DocumentDamagedError),
         ("a.txt", b"", DocumentEmptyError),
         ("a.txt", bytes(range(32)) * 50, UnsupportedFormatError),
-        ("a.7z", b"7z\xbc\xaf\x27\x1c" + b"x" * 50, UnsupportedFormatError),
+        ("a.7z", b"7z\xbc\xaf\x27\x1c" + b"x" * 50, DocumentDamagedError),
         ("a.doc", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"x" * 600, DocumentDamagedError),
         ("a.xlsx", builders.packed({"xl/workbook.xml": "<broken"}), DocumentDamagedError),
     ],
