@@ -14,16 +14,26 @@ ADAPTER_FILE = "adapter.gguf"
 # The SHA-256 of the base that the adapter was trained on; ours write it, foreign files may lack it.
 BASE_HASH_KEY = "fourfold.base.sha256"
 _NAME = re.compile(r"[\w][\w.\- ]{0,127}")
+# In a folder's path it stands for the person who asks; the engine puts that person before the adapter's name.
+OWNER = "{owner}"
+_OWNER = re.compile(r"[0-9a-f]{32}")
 
 
 def find_adapter(name: str, folders: Sequence[Path]) -> Path:
-    """`<folder>/<name>/adapter.gguf` in the first folder that has it. Raises ModelNotFoundError."""
+    """`<folder>/<name>/adapter.gguf` in the first folder that has it. Raises ModelNotFoundError.
+
+    Of `owner/name` the folders of that owner are looked at (`OWNER` in their paths), and those that are everybody's.
+    """
+    owner, _, name = name.rpartition("/")
+    if owner and not _OWNER.fullmatch(owner):
+        folders = ()
+    folders = tuple(Path(str(folder).replace(OWNER, owner or OWNER)) for folder in folders)
     # A name is one path component: it may come over the network.
     candidates = [folder / name / ADAPTER_FILE for folder in folders] if _NAME.fullmatch(name) else []
     for path in candidates:
         if path.is_file():
             return path
-    places = ", ".join(str(folder) for folder in folders) or "-"
+    places = "-" if owner else ", ".join(str(folder) for folder in folders) or "-"
     raise ModelNotFoundError(
         Bilingual(
             en=f"There is no adapter named {name!r} in {places}. Train it or choose another.",

@@ -15,6 +15,7 @@ from core.answering import answering
 from core.errors import FourfoldError, ModelCrashedError
 from core.types import Message, Timings, Usage
 from inference.jobs import event_from_json, request_to_json
+from inference.personal import caller
 from inference.protocol import (
     GenerationEvent,
     GenerationFinished,
@@ -144,7 +145,8 @@ class LocalEngine:
     # --- the caller's side ---------------------------------------------------------------------------------------
 
     def _enter(self, job: _Job, key: str) -> Ticket[_Job]:
-        ticket = self._turns.enter(job, key or None)
+        person = caller()
+        ticket = self._turns.enter(job, ("person", person) if person else key or None, shared=bool(person))
         with self._lock:
             if self._dispatcher is None or not self._dispatcher.is_alive():
                 self._dispatcher = threading.Thread(target=self._dispatch, daemon=True, name="fourfold-dispatcher")

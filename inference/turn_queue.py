@@ -19,8 +19,9 @@ SMOOTHING = 0.2
 class Ticket(Generic[T]):
     """A place in the queue: tickets are served by round, and within a round in the order of their numbers."""
 
-    def __init__(self, item: T, round_: int, number: int) -> None:
+    def __init__(self, item: T, round_: int, number: int, key: Hashable = None) -> None:
         self.item = item
+        self.key = key
         self.round = round_
         self.number = number
         self.begun = 0.0
@@ -39,13 +40,17 @@ class TurnQueue(Generic[T]):
         self._next_round: dict[Hashable, int] = {}
         self._mean_seconds = FIRST_GUESS
 
-    def enter(self, item: T, key: Hashable = None) -> Ticket[T]:
-        """Take a place. Without a key the caller is its own. Raises ModelBusyError where the queue is full."""
+    def enter(self, item: T, key: Hashable = None, shared: bool = False) -> Ticket[T]:
+        """Take a place. Without a key the caller is its own. Raises ModelBusyError where the queue is full.
+
+        Where the queue is `shared` by people, none of them may hold more than half of it.
+        """
         with self._changed:
-            if len(self._waiting) >= self._size:
+            held = sum(ticket.key == key for ticket in self._waiting) if shared else 0
+            if len(self._waiting) >= self._size or held >= max(1, self._size // 2):
                 raise self._busy()
             number = next(self._numbers)
-            ticket = Ticket(item, self._round_of(("single", number) if key is None else key), number)
+            ticket = Ticket(item, self._round_of(("single", number) if key is None else key), number, key)
             self._waiting.append(ticket)
             self._changed.notify_all()
             return ticket

@@ -56,3 +56,14 @@ def test_a_full_queue_refuses_with_a_time():
     with pytest.raises(ModelBusyError, match="2 requests are waiting") as caught:
         turns.enter("c")
     assert caught.value.retry_after_seconds == 10.0
+
+
+def test_one_person_cannot_fill_a_queue_that_is_shared():
+    turns: TurnQueue[str] = TurnQueue(4)
+    for item in ("ann 1", "ann 2"):
+        turns.enter(item, key="ann", shared=True)
+    with pytest.raises(ModelBusyError):
+        turns.enter("ann 3", key="ann", shared=True)
+    turns.enter("bob 1", key="bob", shared=True)
+    assert served(turns) == ["ann 1", "bob 1", "ann 2"]
+    turns.enter("ann 4", key="ann", shared=True)
