@@ -21,8 +21,12 @@ from orchestrator.events import (
     ToolFinished,
     ToolProposed,
 )
+from orchestrator.grounding import Grounding, with_weights
 from orchestrator.history import StoredMessage
-from orchestrator.serialise import from_json
+from orchestrator.serialise import from_json, grounding_from_json
+
+# What the answer stands on, in the receipt of a stored answer, once it was weighed.
+GROUNDING = "grounding"
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,7 @@ class AnswerView:
     completed: AnswerCompleted | None = None
     failed: Bilingual | None = None
     interrupted: bool = field(default=False)
+    grounding: Grounding | None = None
 
     @property
     def is_over(self) -> bool:
@@ -115,6 +120,12 @@ def view_of_events(events: Iterable[AnswerEvent]) -> AnswerView:
     return view
 
 
+def events_of_view(view: AnswerView) -> list[AnswerEvent]:
+    """The events that a bill is made from: the prompt, the thoughts, the end."""
+    thoughts = ThinkingDelta(view.thinking) if view.thinking else None
+    return [event for event in (view.context, thoughts, view.completed) if event is not None]
+
+
 def events_of_message(message: StoredMessage) -> list[AnswerEvent]:
     """The events that a stored answer kept: all but the deltas."""
     events = []
@@ -131,4 +142,16 @@ def view_of_message(message: StoredMessage) -> AnswerView:
     """The view of a stored answer; what this version cannot read of its receipt is left out."""
     view = view_of_events(events_of_message(message))
     view = replace(view, text=message.text, thinking=message.receipt.get("thinking", ""))
+    view = _weighed(view, message.receipt.get(GROUNDING))
     return view if view.is_over else replace(view, interrupted=True)
+
+
+def _weighed(view: AnswerView, told: Any) -> AnswerView:
+    """The view with what the answer stands on, and each citation with its weight; as it is where nothing is known."""
+    if told is None or view.completed is None:
+        return view
+    try:
+        found = grounding_from_json(told)
+    except ValueError:
+        return view
+    return replace(view, grounding=found, completed=with_weights(view.completed, found))

@@ -36,6 +36,9 @@ class Settings(BaseSettings):
     n_gpu_layers: int = Field(-1, ge=-1, description="layers on the GPU; -1: all that fit")
     n_threads: int = Field(0, ge=0, le=512, description="threads of the model; 0: chosen for the machine")
     idle_minutes: float = Field(30.0, ge=0.0, description="the model's memory is given back after so long; 0: never")
+    weigh_answers: bool = Field(
+        True, description="find out after each answer what it stands on, while nothing else runs"
+    )
     queue_size: int = Field(16, ge=1, le=4096, description="requests that may wait for the model")
     max_tokens: int = Field(512, ge=1, le=131_072, description="longest answer in tokens")
     temperature: float = Field(0.0, ge=0.0, le=5.0)
@@ -123,6 +126,14 @@ def load_settings(**overrides: Any) -> Settings:
     try:
         settings = Settings(**_read_file(Settings().paths.settings_file))
         return settings.model_copy(update=_checked(overrides)) if overrides else settings
+    except ValidationError as error:
+        raise SettingError(_describe(error)) from error
+
+
+def changed(settings: Settings, **overrides: Any) -> Settings:
+    """The same settings with some changed. Raises SettingError naming the one that is wrong."""
+    try:
+        return settings.model_copy(update=_checked(overrides))
     except ValidationError as error:
         raise SettingError(_describe(error)) from error
 

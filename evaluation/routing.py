@@ -26,11 +26,14 @@ from evaluation.datasets import read_contexts, read_jsonl
 from evaluation.figures import mean_with_interval
 from evaluation.retrieval import cached_library, collection_of
 from evaluation.routing_outsiders import ADAPTERS, outsiders
+from evaluation.routing_words import taught_texts
 from orchestrator.build import REFITTED_WEIGHTS
 from orchestrator.history import History, Overrule, open_history
 from orchestrator.query_rewriter import search_text, standalone_query
 from orchestrator.router import BUNDLED_WEIGHTS, Router, fit_weights, load_weights
 from orchestrator.routing_signals import AdapterDomain, Probe, signals_of
+from orchestrator.tool_words import BUNDLED as BUNDLED_WORDS
+from orchestrator.tool_words import fit_tool_words, load_tool_words
 from retrieval.embedder import open_embedder
 from retrieval.library import Library
 
@@ -54,7 +57,12 @@ class RoutingCase:
     @property
     def is_kept(self) -> bool:
         """Whether the case is in the half that nothing is tuned on."""
-        return hashlib.sha256(self.question.text.encode()).digest()[-1] % 2 == 1
+        return is_kept_text(self.question.text)
+
+
+def is_kept_text(text: str) -> bool:
+    """Whether a question is in the half that nothing is tuned on, by its hash."""
+    return hashlib.sha256(text.encode()).digest()[-1] % 2 == 1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -76,6 +84,8 @@ def run(options: argparse.Namespace, settings: Settings) -> dict[str, Any]:
         library = Library(settings.model_copy(update={"home": Path(home)}), encoder)
         cases = _outsider_cases(settings) if options.outsiders else _own(options, settings, library)
     if options.refit:
+        if (settings.eval_data / "classify").is_dir():
+            refit_words(settings.eval_data)
         if not options.outsiders and (settings.eval_data / "qa").is_dir():
             cases += [one for one in _outsider_cases(settings) if not one.is_kept]
         told = open_history(settings).overrules()
@@ -143,6 +153,13 @@ def refit(cases: Sequence[RoutingCase], told: Sequence[Overrule], own: Library, 
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(weights.as_json(), indent=1) + "\n", encoding="utf-8")
     return target
+
+
+def refit_words(data: Path) -> None:
+    """Learn anew what requests for tools sound like, from the tuning half of public sets, into the program's file."""
+    words = fit_tool_words(*taught_texts(data, is_kept_text))
+    BUNDLED_WORDS.write_text(json.dumps(words.as_json(), indent=0) + "\n", encoding="utf-8")
+    load_tool_words.cache_clear()
 
 
 def found_in(library: Library, question: Question) -> Retrieval | None:

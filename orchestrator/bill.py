@@ -1,9 +1,11 @@
 """The bill of an answer: tokens by origin, speed, and what the same call would cost at prices a person can edit."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from core.errors import SettingError
 from core.language import Bilingual
@@ -99,17 +101,33 @@ def load_prices(home: Path) -> tuple[Price, ...]:
     if not path.is_file():
         return EXAMPLE_PRICES
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
-        return tuple(
-            Price(str(row["name"]), float(row["prompt"]), float(row["completion"]), row["currency"]) for row in rows
-        )
-    except (ValueError, KeyError, TypeError) as error:
+        return prices_of(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, SettingError) as error:
         raise SettingError(
             Bilingual(
                 en=f"{path} is not a list of prices ({error!r}). Mend or delete it.",
                 zh=f"{path} 不是有效的价格列表（{error!r}）。请改正或删除该文件。",
             )
         ) from error
+
+
+def prices_of(rows: Sequence[Mapping[str, Any]]) -> tuple[Price, ...]:
+    """The prices of a table with the fields of `Price`. Raises SettingError where a row is none, or below nought."""
+    try:
+        prices = tuple(
+            Price(str(row["name"]), float(row["prompt"]), float(row["completion"]), str(row.get("currency") or "USD"))
+            for row in rows
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SettingError(
+            Bilingual(
+                en=f"A price needs a name and two numbers, for prompt and completion ({error!r}).",
+                zh=f"价格需要名称以及提示、回答两个数字（{error!r}）。",
+            )
+        ) from error
+    if any(not (0 <= number < math.inf) for price in prices for number in (price.prompt, price.completion)):
+        raise SettingError(Bilingual(en="A price is a number from nought up.", zh="价格必须是不小于零的数。"))
+    return prices
 
 
 def save_prices(home: Path, prices: Sequence[Price]) -> None:

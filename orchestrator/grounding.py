@@ -9,7 +9,7 @@ import math
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from inference.protocol import ChatEngine
 from orchestrator.events import AnswerCompleted, ContextAssembled, PromptSpan
@@ -82,6 +82,12 @@ class GroundingScorer:
         self, context: ContextAssembled, answer: str, left_out: Sequence[int], adapter: str
     ) -> list[float]:
         return self._engine.log_probabilities(prompt_without(context.prompt, context.spans, left_out), answer, adapter)
+
+
+def with_weights(answer: AnswerCompleted, found: Grounding) -> AnswerCompleted:
+    """Return the answer with the weight of its source at each citation, where it was weighed."""
+    cited = tuple(replace(one, weight=found.weights.get(one.number)) for one in answer.citations)
+    return replace(answer, citations=cited)
 
 
 def prompt_without(prompt: str, spans: Sequence[PromptSpan], left_out: Sequence[int]) -> str:

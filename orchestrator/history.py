@@ -168,6 +168,15 @@ class History:
                 raise KeyError(message_id)
             db.execute("DELETE FROM running WHERE message = ?", (message_id,))
 
+    def add_to_receipt(self, message_id: str, name: str, value: Any) -> None:
+        """Add to the receipt of an answer what was found out later. Raises KeyError where there is no such answer."""
+        with self._file.transaction() as db:
+            (kept,) = _row(db, "SELECT receipt FROM messages WHERE id = ?", message_id)
+            receipt = {**json.loads(kept or "{}"), name: value}
+            db.execute(
+                "UPDATE messages SET receipt = ? WHERE id = ?", (json.dumps(receipt, ensure_ascii=False), message_id)
+            )
+
     def give_signs(self, message_ids: Sequence[str]) -> list[str]:
         """Say that these answers are still being given here; return those that somebody wants to stop."""
         with self._file.transaction() as db:

@@ -19,9 +19,14 @@ _SPOKEN = (
     r"(?:\d[\d.,]*|an?|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|(?:thir|four|fif|six|seven|eigh|"
     r"nine)teen|(?:twen|thir|for|fif|six|seven|eigh|nine)ty|hundred|thousand|million|half)"
 )
+_TIME_UNITS = r"(?:hour|minute|second|week|month)s?"
 _UNITS_ZH = (
     r"(?:英里|公里|千米|米|厘米|英寸|英尺|克|千克|公斤|斤|两|盎司|磅|升|毫升|加仑|摄氏度?|华氏度?|亩|公顷|平方米)"
 )
+
+# The same as single words: a unit of measure, a number that is written out.
+UNIT = re.compile(rf"(?:{_UNITS}|ml|{_TIME_UNITS})", re.I)
+NUMBER_WORD = re.compile(_SPOKEN.replace("an?|", ""), re.I)
 
 
 def _words(*alternatives: str) -> re.Pattern[str]:

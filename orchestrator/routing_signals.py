@@ -7,6 +7,7 @@ from core.language import Bilingual
 from core.types import Question, Retrieval
 from orchestrator.query_rewriter import depends_on_history
 from orchestrator.routing_patterns import PATTERNS, TOOL_TASKS
+from orchestrator.tool_words import load_tool_words
 from orchestrator.words import terms
 from tools.shortcuts import direct_call
 
@@ -41,6 +42,8 @@ def signals_of(question: Question, probe: Probe) -> dict[str, float]:
         for name, value in _pattern_signals(before).items():
             found[name] = max(found[name], value / 2)
     found["tool_task"] = max(found[name] for name in TOOL_TASKS)
+    likeness = load_tool_words().likeness
+    found["tool_words"] = max(likeness(question.text), likeness(before) / 2 if leaning else 0.0)
     found.update(_evidence_signals(question.text, probe.retrieval))
     found["says_little"] = float(len(set(terms(question.text))) <= LITTLE)
     found["direct_call"] = float(direct_call(question.text, probe.tools) is not None)
@@ -89,6 +92,10 @@ def describe(name: str) -> Bilingual:
 
 _PROBE_TEXTS: Mapping[str, Bilingual] = {
     "tool_task": Bilingual(en="a tool does this exactly", zh="有工具可以精确完成"),
+    "tool_words": Bilingual(
+        en="its words are those of requests for a sum, a conversion or the time",
+        zh="用词与计算、换算、问时间的请求相似",
+    ),
     "evidence_strong": Bilingual(en="your documents hold good evidence", zh="您的文档中有充分证据"),
     "evidence_value": Bilingual(en="how close the best passage is", zh="最佳段落的接近程度"),
     "term_coverage": Bilingual(en="the words of the question stand in a passage", zh="问题中的词出现在某个段落中"),
@@ -98,4 +105,4 @@ _PROBE_TEXTS: Mapping[str, Bilingual] = {
 }
 
 PROBE_SIGNALS = ("evidence_strong", "evidence_value", "term_coverage", "direct_call", "adapter_match")
-SIGNAL_NAMES: Sequence[str] = (*PATTERNS, "tool_task", "says_little", *PROBE_SIGNALS)
+SIGNAL_NAMES: Sequence[str] = (*PATTERNS, "tool_task", "tool_words", "says_little", *PROBE_SIGNALS)

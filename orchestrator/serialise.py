@@ -12,6 +12,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from orchestrator import events
 from orchestrator.events import AnswerEvent
+from orchestrator.grounding import Grounding
 
 EVENT_KEY = "event"
 _EVENTS: dict[str, type] = {kind.__name__: kind for kind in get_args(events.AnswerEvent)}
@@ -29,6 +30,16 @@ def from_json(data: Mapping[str, Any]) -> AnswerEvent:
     if kind is None:
         raise ValueError(f"not an answer event: {data.get(EVENT_KEY)!r}")
     return typing.cast(AnswerEvent, _build(kind, fields))
+
+
+def grounding_from_json(data: Mapping[str, Any]) -> Grounding:
+    """Return the verdict that `plain` wrote, whose weights have numbers for keys. Raises ValueError for another."""
+    try:
+        weights = {int(number): float(weight) for number, weight in data["weights"].items()}
+        built = _build(Grounding, {**data, "weights": {}})
+    except (KeyError, AttributeError, TypeError) as error:
+        raise ValueError(f"not the weights of an answer: {data!r}") from error
+    return dataclasses.replace(typing.cast(Grounding, built), weights=weights)
 
 
 def plain(value: Any) -> Any:

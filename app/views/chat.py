@@ -11,7 +11,7 @@ from app import connections, export, prompt_library, session
 from app.answer_view import events_of_message, view_of_message
 from app.ingest_jobs import safe_name
 from app.runs import AnswerRun
-from app.widgets import answer, approval, meter, panel, scope
+from app.widgets import answer, approval, bill, meter, panel, scope
 from app.widgets.answer_text import plain_label
 from app.wording import Wording
 from core.types import AnswerOptions, DecidedCall, Mode, Question
@@ -198,6 +198,7 @@ def _actions(message: StoredMessage, is_last: bool) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"actions_{message.id}"):
         if view.completed is not None:
             st.caption(answer.cost_line(view.completed, words), width="content")
+            bill.draw(view, message.id)
         if view.context is not None:
             st.button(
                 words("prompt.open"),

@@ -1,0 +1,131 @@
+"""What an answer stands on and what it took: its grounding, tokens by origin, thoughts, prices to compare with."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import streamlit as st
+
+from app import session
+from app.answer_view import AnswerView, events_of_view
+from app.widgets.answer_text import plain_label
+from core.errors import FourfoldError
+from core.grounded_prompt import INSTRUCTION
+from core.language import Bilingual, Language
+from orchestrator.bill import Bill, Price, bill_of, load_prices, prices_of, same_in_both_languages, save_prices
+from orchestrator.grounding import Grounding
+
+_TEXTS = {
+    "help": Bilingual("What it stands on, and what it cost", "依据与开销"),
+    "stands": Bilingual("Stands on its sources: {meter:.0%}", "来源支撑度：{meter:.0%}"),
+    "stands_help": Bilingual(
+        "Each source was left out and the answer scored again by the same model.", "逐一去掉来源，用同一模型重新评分。"
+    ),
+    "weight": Bilingual("[{number}] weighs {nats:.1f} nats", "[{number}] 的权重：{nats:.1f} 奈特"),
+    "partly": Bilingual("Not every source was weighed: time ran out.", "时间已到，未能衡量所有来源。"),
+    "disagrees": Bilingual(
+        "Cited, but the answer leans more on another source: {numbers}", "虽被引用，但回答更多依赖其他来源：{numbers}"
+    ),
+    "waits": Bilingual("Being weighed, or not weighed.", "正在衡量，或未衡量。"),
+    "prompt": Bilingual(
+        "Prompt: {tokens} tokens, {cached} of them already read", "提示：{tokens} 个词元，其中 {cached} 个无需重读"
+    ),
+    "answer": Bilingual(
+        "Answer: {tokens} tokens, {thinking} of them thoughts", "回答：{tokens} 个词元，其中 {thinking} 个为思考"
+    ),
+    "took": Bilingual(
+        "{seconds:.1f} s, {speed:.0f} tokens a second, thoughts {thinking:.1f} s",
+        "{seconds:.1f} 秒，每秒 {speed:.0f} 个词元，思考 {thinking:.1f} 秒",
+    ),
+    "elsewhere": Bilingual("The same call elsewhere would cost", "同样的调用在别处的费用"),
+    "languages": Bilingual(
+        "The same words take {en} tokens in English and {zh} in Chinese on this model.",
+        "同样的内容在此模型上：英文 {en} 个词元，中文 {zh} 个词元。",
+    ),
+    "edit": Bilingual("Edit the prices (per million tokens)", "修改价格（每百万词元）"),
+    "save": Bilingual("Keep the prices", "保存价格"),
+}
+_ORIGINS = {
+    "template": Bilingual("template", "模板"),
+    "system": Bilingual("instruction", "指令"),
+    "history": Bilingual("history", "历史"),
+    "source": Bilingual("sources", "来源"),
+    "tool": Bilingual("tools", "工具"),
+    "question": Bilingual("question", "问题"),
+}
+
+
+def draw(view: AnswerView, answer_id: str) -> None:
+    """A popover with the verdict on the sources and the bill; nothing where there is no finished answer."""
+    box, language = session.container(), session.words().language
+    if view.completed is None or not box.is_built or box.problem is not None:
+        return
+    try:
+        prices = load_prices(box.settings.paths.home)
+        bill = bill_of(events_of_view(view), box.parts().engine, prices)
+        twins = same_in_both_languages(box.parts().engine, INSTRUCTION)
+    except FourfoldError as error:
+        st.caption(plain_label(error.message.in_(language), 300))
+        return
+    with st.popover(":material/receipt_long:", type="tertiary", help=_say("help", language), key=f"bill_{answer_id}"):
+        _standing(view, language)
+        _tokens(bill, language)
+        _elsewhere(bill, prices, language)
+        st.caption(_say("languages", language, en=twins["en"]["tokens"], zh=twins["zh"]["tokens"]))
+        _editor(prices, answer_id, language)
+
+
+def _standing(view: AnswerView, language: Language) -> None:
+    found = view.grounding
+    if found is None:
+        if view.completed is not None and view.completed.citations:
+            st.caption(_say("waits", language))
+        return
+    st.progress(found.meter, text=_say("stands", language, meter=found.meter), width="stretch")
+    st.caption(_say("stands_help", language))
+    for line in weight_lines(found, language):
+        st.caption(line)
+
+
+def weight_lines(found: Grounding, language: Language) -> list[str]:
+    """The weight of each source, heaviest first, and what disagrees with the citations."""
+    ordered = sorted(found.weights.items(), key=lambda item: -item[1])
+    lines = [_say("weight", language, number=number, nats=nats) for number, nats in ordered]
+    if not found.complete:
+        lines.append(_say("partly", language))
+    if found.disagreements:
+        lines.append(_say("disagrees", language, numbers=", ".join(f"[{number}]" for number in found.disagreements)))
+    return lines
+
+
+def _tokens(bill: Bill, language: Language) -> None:
+    st.write(_say("prompt", language, tokens=bill.prompt_tokens, cached=bill.cached_tokens))
+    parts = [f"{_ORIGINS[name].in_(language)} {count}" for name, count in bill.prompt_by_origin.items() if count]
+    if parts:
+        st.caption(" · ".join(parts))
+    st.write(_say("answer", language, tokens=bill.completion_tokens, thinking=bill.thinking_tokens))
+    took = {"seconds": bill.seconds, "speed": bill.tokens_per_second, "thinking": bill.thinking_seconds}
+    st.caption(_say("took", language, **took))
+
+
+def _elsewhere(bill: Bill, prices: Sequence[Price], language: Language) -> None:
+    st.write(_say("elsewhere", language))
+    for price in prices:
+        asked = f"{bill.costs.get(price.name, 0.0):.6f} {price.currency}"
+        st.caption(f"{plain_label(price.name, 60)}: {plain_label(asked, 40)}")
+
+
+def _editor(prices: Sequence[Price], answer_id: str, language: Language) -> None:
+    if not st.toggle(_say("edit", language), key=f"prices_{answer_id}"):
+        return
+    rows: Any = st.data_editor([asdict(price) for price in prices], num_rows="dynamic", key=f"table_{answer_id}")
+    if st.button(_say("save", language), key=f"keep_prices_{answer_id}"):
+        try:
+            save_prices(session.container().settings.paths.home, prices_of(rows))
+            st.rerun()
+        except FourfoldError as error:
+            st.error(plain_label(error.message.in_(language), 300))
+
+
+def _say(name: str, language: Language, **values: object) -> str:
+    return _TEXTS[name].in_(language).format(**values)
