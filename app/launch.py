@@ -50,7 +50,7 @@ def streamlit_options(settings: Settings, port: int, open_browser: bool) -> dict
         "server.enableCORS": True,
         "server.enableXsrfProtection": True,
         "server.fileWatcherType": "none",
-        "server.maxUploadSize": 512,
+        "server.maxUploadSize": 500,
         "server.disconnectedSessionTTL": 600,
         "server.showEmailPrompt": False,
         # Without an address of its own Streamlit asks a public server for ours.

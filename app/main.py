@@ -42,6 +42,7 @@ def main() -> None:
     sidebar.draw(pages["chat"])
     page.run()
     jobs.draw_drawer()
+    native_words.draw(words.language)
     session.keep_in_address()
     session.container().start()
 

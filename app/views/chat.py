@@ -143,10 +143,19 @@ def _turn(message: StoredMessage, is_last: bool) -> None:
         return
     view = view_of_message(message)
     answer.draw_finished(view, message.id, partial(_ask_again, message.parent_id, view.route))
+    if is_last and view.completed is not None and view.completed.kind == "refusal":
+        _without_documents(message)
     if is_last and view.completed is not None and view.completed.pending:
         decide = partial(_decided, message)
         approval.draw(view.completed.pending, message.id, decide, session.words(), _parameters_of)
     _actions(message, is_last)
+
+
+def _without_documents(refusal: StoredMessage) -> None:
+    """The documents do not say: the model may, from what it learnt."""
+    label, icon = session.words()("answer.without_documents"), answer.MODE_ICONS["prompt"]
+    if st.button(label, key=f"without_{refusal.id}", icon=icon):
+        _ask_again(refusal.parent_id, None, "prompt")
 
 
 def _parameters_of(tool: str) -> Mapping[str, Any] | None:
@@ -195,10 +204,11 @@ def _stop_button(run: AnswerRun) -> None:
 
 def _actions(message: StoredMessage, is_last: bool) -> None:
     words, view = session.words(), view_of_message(message)
-    with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"actions_{message.id}"):
-        if view.completed is not None:
+    if view.completed is not None:
+        with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"cost_{message.id}"):
             st.caption(answer.cost_line(view.completed, words), width="content")
             bill.draw(view, message.id)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"actions_{message.id}"):
         if view.context is not None:
             st.button(
                 words("prompt.open"),
@@ -309,7 +319,9 @@ def _heading(thread: list[StoredMessage], words: Wording) -> None:
         st.markdown(f"**{plain_label(shown, 70)}**", width="stretch")
         if model is not None:
             meter.draw(view_of_message(thread[-1]), model.n_ctx, words)
-        with st.popover(":material/more_horiz:", type="tertiary", help=words("conversation.options")):
+        with st.popover(
+            ":material/more_horiz:", type="tertiary", help=words("conversation.options"), key="conversation_menu"
+        ):
             renamed = st.text_input(words("conversation.rename"), value=title, key=f"rename_{identifier}")
             if renamed and renamed != title:
                 history.rename(identifier, renamed)
@@ -330,15 +342,22 @@ def _export(title: str, thread: list[StoredMessage], words: Wording) -> None:
 
 
 def _welcome(words: Wording) -> None:
-    st.title(words("welcome.title"), anchor=False)
-    st.write(words("welcome.text"))
-    with st.container(key="welcome_questions"):
-        for number, question in enumerate(_first_questions(words)):
-            icon = answer.MODE_ICONS[question.mode]
-            if st.button(plain_label(question.text, 90), key=f"welcome_{number}", icon=icon, width="stretch"):
-                session.choose_collection(sample_collection(session.container().settings))
-                ask(question.text, question.mode)
-    _where(words)
+    with st.container(key="welcome"):
+        st.title(words("welcome.title"), anchor=False)
+        st.write(words("welcome.text"))
+        with st.container(key="welcome_questions"):
+            for number, question in enumerate(_first_questions(words)):
+                _offer(number, question, words)
+        _where(words)
+
+
+def _offer(number: int, question: SuggestedQuestion, words: Wording) -> None:
+    """A question to click, with the way that it is answered."""
+    label = f"**{words(f'mode.{question.mode}')}** · {plain_label(question.text, 90)}"
+    icon = answer.MODE_ICONS[question.mode]
+    if st.button(label, key=f"welcome_{number}", icon=icon, width="stretch"):
+        session.choose_collection(sample_collection(session.container().settings))
+        ask(question.text, question.mode)
 
 
 def _where(words: Wording) -> None:

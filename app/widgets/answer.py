@@ -82,7 +82,7 @@ def copy_button(answer_id: str, words: Wording) -> None:
     """Copies the text of an answer; the listener beside the text makes it work."""
     label = html.escape(words("answer.copy"))
     named = f'title="{label}" aria-label="{label}"'
-    st.html(f'<button class="ff-copy" data-copy="{answer_id}" {named}>⧉</button>', width=28)
+    st.html(f'<button class="ff-copy" data-copy="{answer_id}" {named}>content_copy</button>', width=32)
 
 
 def _waiting_for(view: AnswerView, words: Wording) -> str:

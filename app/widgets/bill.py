@@ -60,6 +60,16 @@ def draw(view: AnswerView, answer_id: str) -> None:
     box, language = session.container(), session.words().language
     if view.completed is None or not box.is_built or box.problem is not None:
         return
+    told = _say("help", language)
+    card = st.popover(":material/receipt_long:", type="tertiary", help=told, key=f"bill_{answer_id}", on_change="rerun")
+    if card.open:
+        # Tokens are counted by the model's process: only for the answer that somebody looks at.
+        with card:
+            _opened(view, answer_id, language)
+
+
+def _opened(view: AnswerView, answer_id: str, language: Language) -> None:
+    box = session.container()
     try:
         prices = load_prices(box.settings.paths.home)
         bill = bill_of(events_of_view(view), box.parts().engine, prices)
@@ -67,12 +77,11 @@ def draw(view: AnswerView, answer_id: str) -> None:
     except FourfoldError as error:
         st.caption(plain_label(error.message.in_(language), 300))
         return
-    with st.popover(":material/receipt_long:", type="tertiary", help=_say("help", language), key=f"bill_{answer_id}"):
-        _standing(view, language)
-        _tokens(bill, language)
-        _elsewhere(bill, prices, language)
-        st.caption(_say("languages", language, en=twins["en"]["tokens"], zh=twins["zh"]["tokens"]))
-        _editor(prices, answer_id, language)
+    _standing(view, language)
+    _tokens(bill, language)
+    _elsewhere(bill, prices, language)
+    st.caption(_say("languages", language, en=twins["en"]["tokens"], zh=twins["zh"]["tokens"]))
+    _editor(prices, answer_id, language)
 
 
 def _standing(view: AnswerView, language: Language) -> None:

@@ -17,7 +17,7 @@ export default function({ data, setTriggerValue }) {
     const sign = button.textContent;
     button.onclick = async () => {
       await navigator.clipboard.writeText(data.text);
-      button.textContent = "✓";
+      button.textContent = "check";
       setTimeout(() => { button.textContent = sign; }, 1200);
     };
   });

@@ -14,6 +14,7 @@ from inference.protocol import ModelInfo
 from orchestrator.history import Conversation
 
 SHOWN = 12
+_SHOWN = "conversations_shown"
 _NAMES: dict[Language, str] = {"en": "English", "zh": "中文"}
 
 
@@ -22,7 +23,11 @@ def draw(chat_page: Any) -> None:
     words = session.words()
     with st.sidebar:
         if st.button(
-            words("sidebar.new_chat"), icon=":material/edit_square:", width="stretch", shortcut="Ctrl+Shift+O"
+            words("sidebar.new_chat"),
+            icon=":material/edit_square:",
+            width="stretch",
+            shortcut="Ctrl+Shift+O",
+            key="new_chat",
         ):
             _show("", chat_page)
         _conversations(chat_page)
@@ -52,13 +57,18 @@ def _conversations(chat_page: Any) -> None:
         key="conversation_search",
     ).strip()
     listen_for_search()
-    found = history.search(wanted, SHOWN) if wanted else history.conversations(SHOWN)
+    # One more than is shown tells whether there are more.
+    shown = int(st.session_state.get(_SHOWN, SHOWN))
+    found = history.search(wanted, shown + 1) if wanted else history.conversations(shown + 1)
     if not found:
         st.caption(words("sidebar.nothing_found" if wanted else "sidebar.no_conversations"))
     with st.container(gap=None, key="conversations"):
-        for conversation in found:
+        for conversation in found[:shown]:
             _row(conversation, chat_page)
 
+        if len(found) > shown and st.button(words("sidebar.more"), key="more_conversations", type="tertiary"):
+            st.session_state[_SHOWN] = shown * 4
+            st.rerun()
 
 def _row(conversation: Conversation, chat_page: Any) -> None:
     words = session.words()
