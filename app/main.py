@@ -7,7 +7,7 @@ import streamlit as st
 
 from app import session, theme
 from app.views import chat
-from app.widgets import jobs, sidebar
+from app.widgets import jobs, native_words, sidebar
 
 # name of the view -> icon, in the order of the sidebar; each is imported when it is opened for the first time.
 PAGES = {
