@@ -15,7 +15,7 @@ from inference.call_schema import function_of
 from inference.form_layout import FITS, FITS_NOT, LEFT_OUT, argument_line, fit_line, form_opening
 from inference.grounding import Grounding
 from inference.protocol import ChatEngine, GeneratedText, GenerationRequest, JsonSchema
-from inference.value_grammar import ValueGrammar
+from inference.value_grammar import ValueGrammar, only_line
 
 LONGEST_VALUE = 160
 
@@ -77,6 +77,10 @@ class FormFiller:
                 yield name, schema
 
     def _line(self, form: str, grammar: str) -> str:
+        """What the model writes after `form`; where the grammar leaves it no choice it is not asked."""
+        only = only_line(grammar)
+        if only is not None:
+            return only
         request = GenerationRequest(
             prompt=form, grammar=grammar, sampling=SamplingSettings(max_tokens=LONGEST_VALUE), adapter=self.adapter
         )

@@ -1,6 +1,7 @@
 """A grammar (llguidance's Lark) of one argument: its type, its enumeration, and values that the question offers."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,8 @@ DEEPEST = 4
 LONGEST_FREE = 800
 # A copied value begins and ends with a letter, a digit, or a sign that belongs to words.
 _EDGE = r"[\p{L}\p{N}#@$€£¥%+)(]"
+_QUOTED = r'"(?:[^"\\]|\\.)*"'
+_ONE_LINE = re.compile(rf"start: (?:{_QUOTED}|[() ])+")
 
 
 class ValueGrammar:
@@ -140,6 +143,13 @@ class ValueGrammar:
         known = {key: schema[key] for key in ("pattern", "format", "minLength", "maxLength") if key in schema}
         known.setdefault("maxLength", LONGEST_FREE)
         return self._rule("json", "%json " + json.dumps({"type": "string", **known}))
+
+
+def only_line(grammar: str) -> str | None:
+    """The line that a grammar of `ValueGrammar.line_of` allows where it allows one only, else None."""
+    if not _ONE_LINE.fullmatch(grammar):
+        return None
+    return "".join(json.loads(literal) for literal in re.findall(_QUOTED, grammar))
 
 
 def _within(value: Number, schema: Mapping[str, Any]) -> bool:

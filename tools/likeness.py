@@ -18,14 +18,38 @@ CHINESE = 0.2
 # Brings shared characters to the scale of the encoder's cosine: what balances calls made and calls left out on
 # glaive_toolcall_zh (0.9 shared characters by the root of the description's length) comes to 0.40.
 TO_COSINE = 0.40 / 0.9
+MOST_KNOWN = 512
 # Signs that stand in every question and tell nothing of what it is about.
 _COMMON = frozenset("的了吗呢我你您他它是在有和与个一这那请能可以帮助想要需并从到为对给把")
 
 
-def likeness(embedder: Embedder, texts: Sequence[str], functions: Sequence[Mapping[str, Any]]) -> NDArray[np.float32]:
+class Descriptions:
+    """The vectors of functions' descriptions, which questions share; at most MOST_KNOWN are remembered."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        self.embedder = embedder
+        self._known: dict[str, NDArray[np.float32]] = {}
+
+    def vectors(self, functions: Sequence[Mapping[str, Any]]) -> NDArray[np.float32]:
+        """float32 (functions, dimension)."""
+        texts = [spoken(function) for function in functions]
+        if len(self._known) > MOST_KNOWN:
+            self._known.clear()
+        new = [text for text in dict.fromkeys(texts) if text not in self._known]
+        if new:
+            self._known.update(zip(new, self.embedder.embed_documents(new), strict=True))
+        return np.stack([self._known[text] for text in texts])
+
+
+def likeness(
+    descriptions: Descriptions, texts: Sequence[str], functions: Sequence[Mapping[str, Any]]
+) -> NDArray[np.float32]:
     """float32 (texts, functions), higher is nearer; the same threshold holds for both ways."""
-    described = embedder.embed_documents([spoken(function) for function in functions])
-    asked = np.stack([embedder.embed_query(text) for text in texts])
+    embedder = descriptions.embedder
+    # A part may be the whole question.
+    vectors = {text: embedder.embed_query(text) for text in dict.fromkeys(texts)}
+    asked = np.stack([vectors[text] for text in texts])
+    described = descriptions.vectors(functions)
     scores: NDArray[np.float32] = (asked @ described.T).astype(np.float32)
     if "zh" in embedder.languages:
         return scores

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,10 @@ from inference.form_filling import FormFiller
 from inference.grounding import Grounding
 from inference.protocol import ChatEngine, JsonSchema
 from retrieval.protocol import Embedder
-from tools.likeness import likeness
+from tools.likeness import Descriptions, likeness
 from tools.parallel_calls import spread
 from tools.question_parts import parts_of
+from tools.repeated_calls import repeated
 
 # Cosine of question and description below which no tool fits (MiniLM); evaluation/DECISIONS.md has the measurement.
 FITTING = 0.40
@@ -65,7 +67,7 @@ class CallProposer:
             filled = ToolCall(
                 "", function["name"], filler.fill(text, function)[0] if _has_numbers(text, function) else {}
             )
-            whole = [call for call in spread(filled, text, function) if is_valid_call(call, tools)]
+            whole = [call for call in _several(filled, text, function) if is_valid_call(call, tools)]
             calls += whole
             begun += [] if whole else [filled]
         if is_cancelled():
@@ -75,11 +77,11 @@ class CallProposer:
     def wanted(self, question: str, tools: Sequence[JsonSchema]) -> list[tuple[dict[str, Any], str]]:
         """The functions that fit, best one first, each with the words of the question that are about it."""
         functions = [function_of(tool) for tool in tools]
-        if self.embedder is None or not functions:
+        if self._descriptions is None or not functions:
             return [(function, question) for function in functions[:1]]
         parts = parts_of(question)
         # float32 (1 + parts, functions): the whole question first.
-        scores = likeness(self.embedder, [question, *parts], functions)
+        scores = likeness(self._descriptions, [question, *parts], functions)
         best = int(np.argmax(scores[0]))
         chosen = _by_parts(scores[1:], parts, best) if len(parts) > 1 else {}
         if len(chosen) < 2:
@@ -88,11 +90,21 @@ class CallProposer:
             chosen = {best: question} if scores[0, best] >= fitting else {}
         return [(functions[at], text) for at, text in chosen.items()]
 
+    @cached_property
+    def _descriptions(self) -> Descriptions | None:
+        return Descriptions(self.embedder) if self.embedder else None
+
 
 def is_valid_call(call: ToolCall, tools: Sequence[JsonSchema]) -> bool:
     """Whether a call names one of the tools, with arguments that its schema accepts."""
     functions = {function["name"]: function for function in map(function_of, tools)}
     return call.name in functions and accepts(functions[call.name]["parameters"], dict(call.arguments))
+
+
+def _several(call: ToolCall, text: str, function: dict[str, Any]) -> list[ToolCall]:
+    """The call for each of a list of values, else for each time that the text says it anew."""
+    listed = spread(call, text, function)
+    return listed if len(listed) > 1 else repeated(call, text, function)
 
 
 def _by_parts(scores: NDArray[np.float32], parts: Sequence[str], main: int) -> dict[int, str]:

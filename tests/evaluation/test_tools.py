@@ -9,7 +9,8 @@ import pytest
 
 from core.errors import SettingError
 from core.types import ToolCall
-from evaluation.tools import Case, free_calls, judge, parsed_calls, read_cases, sampled, summary, verdicts_of
+from evaluation.call_cases import Case, read_cases, sampled
+from evaluation.tools import free_calls, judge, parsed_calls, summary, verdicts_of
 from inference.fakes import FakeEngine
 
 AREA = {
@@ -69,8 +70,8 @@ def test_figures_count_what_was_right_valid_needless_and_missed() -> None:
     quiet = judge(case(5, (), "irrelevance"), proposing())
     figures = summary([right, invalid, missed, needless, quiet])
     assert figures["accuracy"] == {
-        "irrelevance": {"n": 2, "accuracy": 0.5},
-        "simple": {"n": 3, "accuracy": 0.3333},
+        "irrelevance": {"n": 2, "accuracy": 0.5, "interval": [0.0, 1.0]},
+        "simple": {"n": 3, "accuracy": 0.3333, "interval": [0.0, 1.0]},
     }
     assert (figures["valid_calls"], figures["needless_calls"], figures["missed_calls"]) == (0.6667, 0.5, 0.3333)
 

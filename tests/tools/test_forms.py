@@ -13,7 +13,7 @@ from inference.fakes import FakeEngine
 from inference.form_filling import FormFiller
 from inference.form_layout import LEFT_OUT
 from inference.grounding import Grounding
-from inference.value_grammar import ValueGrammar
+from inference.value_grammar import ValueGrammar, only_line
 
 Answers = list[dict[str, dict[str, list[Any]]]]
 AREA = {
@@ -160,20 +160,32 @@ def test_every_grammar_is_sound(schema: dict[str, object], question: str) -> Non
 
 def test_a_form_asks_for_what_is_required_and_what_the_question_speaks_of() -> None:
     engine = FakeEngine([" 10\n", " 5.5\n"])
-    arguments, rest = FormFiller(engine).fill("base 10 and height 5.5", AREA)
+    arguments, rest = FormFiller(engine).fill("a triangle of 10, or 8, and 5.5", AREA)
     assert arguments == {"base": 10, "height": 5.5}
     lines = [request.prompt.rsplit("\n", 1)[-1] for request in engine.requests]
     assert lines == ["base (integer):", "height (number):"]
+    assert rest.numbers == (8,)
+
+
+def test_where_one_value_only_can_stand_the_model_is_not_asked() -> None:
+    engine = FakeEngine([])
+    arguments, rest = FormFiller(engine).fill("base 10 and height 5.5", AREA)
+    assert (arguments, engine.requests) == ({"base": 10, "height": 5.5}, [])
     assert not rest.has_new_numbers
+    kind = {"type": "string", "enum": ["circle", 'a "square"']}
+    line = ValueGrammar(Grounding('draw a "square"')).line_of("kind", kind)
+    assert only_line(line) == ' "a \\"square\\""\n'
+    assert only_line(ValueGrammar(Grounding("draw")).line_of("kind", kind)) is None
+    assert only_line(ValueGrammar().line_of("size", {"type": "integer"})) is None
 
 
 def test_a_broken_value_ends_the_form() -> None:
-    assert FormFiller(FakeEngine([' "unfinished'])).fill("base 10", AREA)[0] == {}
+    assert FormFiller(FakeEngine([' "unfinished'])).fill("10 or 11 or 12", AREA)[0] == {}
 
 
 def test_an_adapter_is_asked_about_every_optional_argument_and_may_leave_it_out() -> None:
     engine = FakeEngine([" 10\n", " 5\n", LEFT_OUT])
-    arguments, _ = FormFiller(engine, "tools").fill("base 10 and height 5", AREA)
+    arguments, _ = FormFiller(engine, "tools").fill("a triangle of 10, or 8, and 5", AREA)
     assert arguments == {"base": 10, "height": 5}
     assert engine.requests[-1].prompt.endswith("\nbase (integer): 10\nheight (number): 5\nunit (string):")
     assert {request.adapter for request in engine.requests} == {"tools"}

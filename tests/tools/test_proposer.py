@@ -12,10 +12,11 @@ from inference.fakes import FakeEngine
 from inference.form_layout import FITS, FITS_NOT, form_opening
 from inference.spelled_dates import dates_in, wants_iso_date
 from retrieval.fakes import HashEmbedder
-from tools.likeness import likeness
+from tools.likeness import Descriptions, likeness
 from tools.parallel_calls import spread
 from tools.proposer import FITTING, CallProposer, is_valid_call
 from tools.question_parts import parts_of
+from tools.repeated_calls import repeated
 
 
 def function(name: str, description: str, required: Sequence[str] = (), **properties: Any) -> dict[str, Any]:
@@ -126,6 +127,34 @@ def test_a_list_of_things_makes_a_call_for_each(
 
 
 @pytest.mark.parametrize(
+    ("question", "arguments", "wanted"),
+    [
+        ("The area of a circle with radius 5 and of one with radius 7", {"n": 5}, [(5,), (7,)]),
+        ("For Ulm on May and for Rome on June", {"a": "Rome", "b": "May"}, [("Ulm", "May"), ("Rome", "June")]),
+        ("How warm is it in Oslo? And in Bergen?", {"a": "Oslo"}, [("Oslo",), ("Bergen",)]),
+        ("Legs 3 and 4, then legs 5 and 12", {"m": 3, "n": 4}, [(3, 4), (5, 12)]),
+        ("Who led Peru in 2010? The same for 2018.", {"a": "Peru", "n": 2010}, [("Peru", 2010), ("Peru", 2018)]),
+        ("Send 'hello' to Ann and send 'bye' to Bob", {"a": "hello", "b": "Ann"}, [("hello", "Ann"), ("bye", "Bob")]),
+        ("A dish with eggs for 4 men and one with tofu for 2 men", {"a": "eggs", "n": 4}, [("eggs", 4), ("tofu", 2)]),
+        ("半径为5的圆和半径为10的圆", {"n": 5}, [(5,), (10,)]),
+        # One call, whatever else stands there.
+        ("Remind me at 5 pm in 2 days", {"n": 5}, [(5,)]),
+        ("A flight from Paris to Rome for 2 people", {"a": "Paris", "b": "Rome", "n": 2}, [("Paris", "Rome", 2)]),
+        ('Give the ticket with ID "rq5" to the agent with ID "Dt9"', {"a": "rq5", "b": "Dt9"}, [("rq5", "Dt9")]),
+        ("A quote for a restaurant in Texas", {"a": "restaurant"}, [("restaurant",)]),
+        ("My username is foo and my password is bar", {"a": "foo", "b": "bar"}, [("foo", "bar")]),
+    ],
+)  # fmt: skip
+def test_what_is_said_again_with_other_values_is_another_call(
+    question: str, arguments: dict[str, Any], wanted: list[tuple[Any, ...]]
+) -> None:
+    text, number = {"type": "string"}, {"type": "integer"}
+    many = function("many", "", a=text, b=text, m=number, n=number)
+    made = repeated(ToolCall("", "many", arguments), question, many)
+    assert [tuple(call.arguments.values()) for call in made] == wanted
+
+
+@pytest.mark.parametrize(
     ("question", "parts"),
     [
         ("Play jazz. Then dim the lights.", ["Play jazz.", "Then dim the lights."]),
@@ -153,9 +182,10 @@ def test_a_chinese_question_finds_the_function_that_is_described_in_chinese() ->
     recipes = function("search_recipes", "根据配料搜索食谱", ingredients={**text, "description": "配料"})
     news = function("get_news", "获取最新新闻", category={**text, "description": "新闻类别"})
     functions = [rates, recipes, news]
+    descriptions = Descriptions(WordEmbedder())
     scores = likeness(
-        WordEmbedder(), ["我想把500美元转换成欧元的货币", "用鸡肉搜索一个食谱", "有什么最新的体育新闻？"], functions
+        descriptions, ["我想把500美元转换成欧元的货币", "用鸡肉搜索一个食谱", "有什么最新的体育新闻？"], functions
     )
     assert list(np.argmax(scores, axis=1)) == [0, 1, 2]
     assert (np.max(scores, axis=1) >= FITTING).all()
-    assert float(likeness(WordEmbedder(), ["谁写了《红楼梦》？"], functions).max()) < FITTING
+    assert float(likeness(descriptions, ["谁写了《红楼梦》？"], functions).max()) < FITTING

@@ -9,7 +9,7 @@ import pytest
 
 from core.config import load_settings
 from core.types import Timings, Usage
-from evaluation.tools import Case, read_cases
+from evaluation.call_cases import Case, read_cases
 from inference.call_schema import function_of
 from inference.fakes import FakeEngine
 from inference.protocol import GeneratedText, GenerationEvent, GenerationFinished, GenerationRequest
