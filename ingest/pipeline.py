@@ -20,7 +20,7 @@ from ingest.child import Limits, Outcome, ParserPool
 from ingest.documents import make_document, quality_card, table_data
 from ingest.embedding import embed_pending
 from ingest.events import FileDone, FileFailed, FileRemoved, FileRenamed, Finished, IngestEvent, Planned
-from ingest.plan import Job, Plan, make_plan
+from ingest.plan import Job, Plan, is_gone, make_plan
 from ingest.splitter import Splitter
 from ingest.types import Parsed
 from retrieval.library import Library
@@ -78,13 +78,13 @@ class IngestPipeline:
         CollectionError where the disk is full: what was committed before stays.
         """
         chosen = options or IngestOptions()
-        with self.library.writer(collection) as store:
-            embedder = self.library.embedder_of(store)
-            store.bind(embedder.name, embedder.dimension, self._splitter.settings)
-            try:
+        try:
+            with self.library.writer(collection) as store:
+                embedder = self.library.embedder_of(store)
+                store.bind(embedder.name, embedder.dimension, self._splitter.settings)
                 yield from _Run(store, self._splitter, self.library, chosen, stop or threading.Event()).events(paths)
-            except sqlite3.OperationalError as error:
-                raise CollectionError(_describe_disk(collection, error)) from error
+        except (sqlite3.OperationalError, OSError) as error:
+            raise CollectionError(_describe_disk(collection, error)) from error
 
 
 class _Run:
@@ -132,7 +132,7 @@ class _Run:
             named_after_file = record.title == Path(record.uri).stem
             self._store.rename_document(record.id, file.uri, file.path.stem if named_after_file else None)
             yield FileRenamed(record.uri, file.uri)
-        gone = {failure.uri for failure in self._store.failures() if not Path(failure.uri).exists()}
+        gone = {failure.uri for failure in self._store.failures() if is_gone(failure.uri)}
         for uri in gone:
             self._store.forget_failure(uri)
 

@@ -1,5 +1,6 @@
 """What a run will do: the files under the given paths held against what the collection knows."""
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -32,7 +33,7 @@ class FoundFile:
 
 @dataclass(frozen=True)
 class Job:
-    """A file to read; `content_hash` is the SHA-256 of its bytes."""
+    """A file to read; `content_hash` is the SHA-256 of its bytes, empty where they cannot be read."""
 
     file: FoundFile
     content_hash: str
@@ -61,7 +62,7 @@ def make_plan(
     """
     files = {file.uri: file for file in find_files(paths)}
     records = {record.uri: record for record in store.documents()}
-    gone = [record for uri, record in records.items() if uri not in files and not Path(uri).exists()]
+    gone = [record for uri, record in records.items() if uri not in files and is_gone(uri)]
     comparison = _Comparison(store, records, gone, retry)
     for file in files.values():
         comparison.take(file) if again else comparison.place(file)
@@ -93,7 +94,7 @@ class _Comparison:
 
     def take(self, file: FoundFile) -> None:
         """Read the file whatever is known of it."""
-        self.jobs.append(Job(file, hash_file(file.path), file.uri not in self._records))
+        self.jobs.append(Job(file, _hash_if_readable(file.path), file.uri not in self._records))
 
     def place(self, file: FoundFile) -> None:
         """Decide what happens with one file."""
@@ -101,13 +102,13 @@ class _Comparison:
         if record is not None and self._is_whole(record) and _same_stat(record, file):
             self.unchanged.append(file.uri)
             return
-        content_hash = hash_file(file.path)
+        content_hash = _hash_if_readable(file.path)
         failure = self._failures.get(file.uri)
         if record is not None and self._is_whole(record) and record.content_hash == content_hash:
             self.unchanged.append(file.uri)
         elif failure is not None and failure.content_hash == content_hash:
             self.known_failures.append((file.uri, failure.message))
-        elif record is None and content_hash in self._gone:
+        elif record is None and content_hash and content_hash in self._gone:
             self.renamed.append((self._gone.pop(content_hash), file))
         else:
             self.jobs.append(Job(file, content_hash, record is None))
@@ -132,8 +133,11 @@ def find_files(paths: Iterable[Path]) -> Iterator[FoundFile]:
                 )
             )
         for found in _walk(root) if root.is_dir() else [root]:
-            if found not in seen:
-                seen.add(found)
+            if found in seen:
+                continue
+            seen.add(found)
+            # One that went away a moment ago is no file of this run.
+            with contextlib.suppress(FileNotFoundError):
                 status = found.stat()
                 yield FoundFile(found, status.st_size, status.st_mtime_ns)
 
@@ -142,6 +146,25 @@ def hash_file(path: Path) -> str:
     """SHA-256 of the bytes, as hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def is_gone(uri: str) -> bool:
+    """Whether a file is surely not there; one that may not be looked at, or whose drive does not answer, is not."""
+    try:
+        Path(uri).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _hash_if_readable(path: Path) -> str:
+    """One file that may not be read must not stop the others: its parser will say why."""
+    try:
+        return hash_file(path)
+    except OSError:
+        return ""
 
 
 def _walk(root: Path) -> Iterator[Path]:

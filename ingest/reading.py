@@ -15,10 +15,8 @@ MAX_CHARACTERS = 50_000_000
 
 def read_file(path: Path, name: str, password: str = "") -> Parsed:
     """Load, normalise and judge one file. Raises a DocumentError with the reason where nothing can be had of it."""
-    if path.stat().st_size > MAX_FILE_BYTES:
-        raise reasons.too_large(name, reasons.TOO_MANY_BYTES)
     started = time.perf_counter()
-    parsed = registry.load(Source(name, path.read_bytes(), password))
+    parsed = registry.load(Source(name, _bytes_of(path, name), password))
     pages = tuple(replace(page, text=normalize(page.text)) for page in parsed.pages)
     if any(page.number is not None for page in pages) and parsed.structure == "plain":
         pages = without_furniture(pages)
@@ -29,6 +27,15 @@ def read_file(path: Path, name: str, password: str = "") -> Parsed:
     if not any(page.text.strip() for page in pages):
         raise _nothing_found(name, parsed)
     return replace(parsed, metadata={**parsed.metadata, "seconds": round(time.perf_counter() - started, 3)})
+
+
+def _bytes_of(path: Path, name: str) -> bytes:
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise reasons.too_large(name, reasons.TOO_MANY_BYTES)
+        return path.read_bytes()
+    except OSError as error:
+        raise reasons.unreadable(name, error.strerror or str(error)) from error
 
 
 def _nothing_found(name: str, parsed: Parsed) -> Exception:

@@ -32,6 +32,17 @@ def damaged(name: str, detail: str = "") -> DocumentDamagedError:
     )
 
 
+def unreadable(name: str, detail: str) -> DocumentError:
+    """The system does not let the file be read; `detail` is what it says."""
+    return DocumentError(
+        Bilingual(
+            en=f"{name}: the system does not let it be read ({_short(detail)}). Check that it is there and that you "
+            "may read it, then ingest it again.",
+            zh=f"{name}：系统不允许读取该文件（{_short(detail)}）。请确认文件存在且有读取权限，然后重新导入。",
+        )
+    )
+
+
 def empty(name: str) -> DocumentEmptyError:
     """The file is sound but holds no text."""
     return DocumentEmptyError(

@@ -15,9 +15,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from core.errors import CollectionError
+from core.language import Bilingual
 from retrieval.store import CollectionStore
 
 MANIFEST = "manifest.json"
+_SIGNS_OF_THE_DISK = ("No space left", "IO error", "write error")
 _log = logging.getLogger(__name__)
 
 
@@ -26,7 +29,8 @@ def make_generation(
 ) -> None:
     """Let `fill` write an index into a new folder and return its description, then make it the current generation.
 
-    `known` holds checksums, by file name, of immutable files that were taken over from the generation before.
+    `known` holds checksums, by file name, of immutable files that were taken over from the generation before. Raises
+    CollectionError where the disk is full; the generation before stays, and nothing of the new one.
     """
     name = f"{kind}-{uuid.uuid4().hex[:12]}"
     building = store.folder / f"building-{name}"
@@ -37,8 +41,10 @@ def make_generation(
         manifest = json.dumps({**description, "files": files}, indent=1)
         (building / MANIFEST).write_text(manifest, encoding="utf-8")
         _sync(building)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(building, ignore_errors=True)
+        if _is_of_the_disk(error):
+            raise CollectionError(_describe_disk(store.name, error)) from error
         raise
     building.rename(store.folder / name)
     _sync_folder(store.folder)
@@ -67,6 +73,19 @@ def open_generation(store: CollectionStore, kind: str) -> tuple[Path, dict[str, 
         _set_aside(folder)
         return None
     return folder, manifest
+
+
+def _is_of_the_disk(error: BaseException) -> bool:
+    """Whether the disk is to blame: tantivy says so by a ValueError, FAISS by a RuntimeError."""
+    return isinstance(error, OSError) or any(sign in str(error) for sign in _SIGNS_OF_THE_DISK)
+
+
+def _describe_disk(collection: str, error: BaseException) -> Bilingual:
+    return Bilingual(
+        en=f"The index of the collection {collection!r} could not be written: {error}. The documents are safe and can "
+        "be searched, more slowly. Free some space on the disk; the index follows at the next change.",
+        zh=f"无法写入知识库“{collection}”的索引：{error}。文档均已保存，仍可检索，只是较慢。请释放磁盘空间，下次更改时会重建索引。",
+    )
 
 
 def _set_aside(folder: Path) -> None:
