@@ -52,12 +52,14 @@ def draw() -> None:
 
 
 def _first_questions(words: Wording) -> list[SuggestedQuestion]:
-    """One question for each mode, in the language of the page."""
-    first: dict[str, SuggestedQuestion] = {}
-    for question in suggested_questions():
-        if question.language == words.language and question.mode in OFFERED:
-            first.setdefault(question.mode, question)
-    return list(first.values())
+    """One question for each mode, in the language of the page; no writing in a language that the model cannot write."""
+    mine = [question for question in suggested_questions() if question.language == words.language]
+    model = session.container().model
+    writes = model.languages if model is not None else ("en",)
+    offered = [mode for mode in OFFERED if mode != "prompt" or words.language in writes]
+    first = {mode: next(question for question in mine if question.mode == mode) for mode in offered}
+    others = [question for question in mine if question.mode == "rag" and question not in first.values()]
+    return [*first.values(), *others][: len(OFFERED)]
 
 
 def ask(text: str, mode: Mode | None = None) -> None:

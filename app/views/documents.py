@@ -154,8 +154,10 @@ def _progress_label(state: Progress, words: Wording) -> str:
         return words("documents.planning")
     if not state.embedding:
         return words("documents.reading", done=state.done, total=state.total, name=plain_label(state.current, 60))
-    left = f"{state.seconds_left:.0f}" if state.seconds_left is not None else "?"
-    return words("documents.embedding", done=f"{state.done:,}", total=f"{state.total:,}", seconds=left)
+    said = words("documents.embedding", done=f"{state.done:,}", total=f"{state.total:,}")
+    if state.seconds_left is None:
+        return said
+    return f"{said} · {words('jobs.left', time=jobs.time_left(state.seconds_left, words))}"
 
 
 def _outcome(job: IngestJob, words: Wording) -> None:

@@ -58,7 +58,7 @@ def draw_plain(view: AnswerView, answer_id: str) -> None:
 
 def _text(view: AnswerView, answer_id: str, words: Wording) -> None:
     completed = view.completed
-    if completed is not None and completed.kind != "model":
+    if completed is not None and completed.kind != "model" and not completed.pending:
         st.badge(words(f"kind.{completed.kind}"), color="gray", help=words(f"kind.{completed.kind}_help"))
     if view.text:
         numbers = [source.number for source in view.found.sources] if view.found else []
@@ -139,8 +139,11 @@ def _steps(view: AnswerView, words: Wording) -> None:
         share = view.found.evidence.signals.get(EMBEDDED_SHARE)
         if share is not None:
             st.caption(":material/hourglass_top: " + words("steps.embedded", share=f"{share:.0%}"))
+    waiting = {item.call.id for item in view.completed.pending} if view.completed is not None else set()
     for step in view.tools:
-        _tool(step, words)
+        # What waits for a decision stands on its card.
+        if step.proposed is None or step.proposed.call.id not in waiting:
+            _tool(step, words)
 
 
 def _tool(step: ToolStep, words: Wording) -> None:

@@ -11,6 +11,7 @@ from app import session
 from app.answer_view import AnswerView, view_of_message
 from app.library import surroundings
 from app.pdf_page import page_picture
+from app.widgets import scope
 from app.widgets.answer_text import marked_passage_html, plain_label
 from app.wording import Wording
 from core.types import Chunk
@@ -24,7 +25,9 @@ ORIGINS = ("template", "system", "history", "source", "tool", "question")
 
 def draw_open_panel() -> None:
     """Open what the session says is open of an answer."""
-    panel = session.panel()
+    panel, words = session.panel(), session.words()
+    if panel is not None and panel.kind == "scope":
+        _dialog(words("scope.help"), lambda: scope.draw_choices(words))
     if panel is None or not panel.subject:
         return
     try:
@@ -32,7 +35,6 @@ def draw_open_panel() -> None:
     except KeyError:
         session.close_panel()
         return
-    words = session.words()
     source = view.source(panel.number)
     if panel.kind == "source" and source is not None:
         _dialog(words("sources.title", number=source.number), lambda: _source(source, view, words))

@@ -14,22 +14,30 @@ from core.types import Scope
 
 
 def draw(words: Wording) -> None:
-    """The picker: one button that says what is searched; its content is drawn when it is open."""
-    box = session.container()
-    if not box.is_built or box.problem is not None:
+    """The picker: one button that says what is searched, and opens the panel beside the chat."""
+    if not _is_ready():
         return
-    scope = session.scope()
-    picker = st.popover(
-        _label(scope, words),
+    st.button(
+        _label(session.scope(), words),
         icon=":material/filter_alt:",
         type="tertiary",
         help=words("scope.help"),
         key="scope_picker",
-        on_change="rerun",
+        on_click=session.open_panel,
+        args=("scope",),
     )
-    if picker.open:
-        with picker:
-            _choose(scope, words)
+
+
+def draw_choices(words: Wording) -> None:
+    """What the panel holds."""
+    if _is_ready():
+        st.caption(words("scope.explained"))
+        _choose(session.scope(), words)
+
+
+def _is_ready() -> bool:
+    box = session.container()
+    return box.is_built and box.problem is None
 
 
 def _label(scope: Scope, words: Wording) -> str:

@@ -13,7 +13,7 @@ from core.language import Language
 from inference.protocol import ModelInfo
 from orchestrator.history import Conversation
 
-SHOWN = 12
+SHOWN = 8
 _SHOWN = "conversations_shown"
 _NAMES: dict[Language, str] = {"en": "English", "zh": "中文"}
 

@@ -78,5 +78,5 @@ def limit_notices(turn: Turn, engine: ChatEngine, generated: Generated) -> tuple
     if generated.reason == "length":
         notices.append(fill(CUT_AT_LIMIT, tokens=generated.usage.completion_tokens))
     if not writes(engine, turn.language):
-        notices.append(fill(LANGUAGE_NOT_WRITTEN, model=engine.info.name))
+        notices.append(LANGUAGE_NOT_WRITTEN)
     return tuple(notices)

@@ -49,8 +49,8 @@ FINETUNED = Bilingual(
     zh="由基础模型加适配器“{name}”生成，未使用您的文档。",
 )
 LANGUAGE_NOT_WRITTEN = Bilingual(
-    en="The model {model} does not write this language well; load one that does for a better answer.",
-    zh="模型 {model} 不擅长书写这种语言；请换用支持该语言的模型以获得更好的回答。",
+    en="This model does not write the language of the question well; another can be chosen under Models & settings.",
+    zh="当前模型不擅长书写这种语言；可在“模型与设置”中换用支持该语言的模型。",
 )
 DROPPED_CITATIONS = Bilingual(
     en="Citations of sources that do not exist were taken out: {numbers}.",
@@ -61,8 +61,8 @@ PLACED_CITATIONS = Bilingual(
     zh="由程序比对来源后补上的引用（模型未写出）：{count} 处。",
 )
 CUT_AT_LIMIT = Bilingual(
-    en="The answer was cut at {tokens} tokens. Raise max_tokens to read on.",
-    zh="回答在 {tokens} 个词元处被截断。如需更长的回答，请调大 max_tokens。",
+    en="The answer was cut at {tokens} tokens; the limit is a setting (max_tokens).",
+    zh="回答在 {tokens} 个词元处被截断；上限可在设置中调整（max_tokens）。",
 )
 USED = Bilingual(en="used", zh="已使用")
 USED_WHOLE = Bilingual(en="used: the whole document, because it fits", zh="已使用：文档较短，整篇放入")

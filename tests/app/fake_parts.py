@@ -52,6 +52,9 @@ class ScriptedAssistant:
         if "explode" in question.text:
             raise RuntimeError("boom")
         yield from opening()
+        if "refuse" in question.text and question.mode != "prompt":
+            yield AnswerCompleted("The documents do not say.", "refusal", Usage(), Timings())
+            return
         if "dangerous" in question.text and not question.options.resumed:
             yield waiting()
             return

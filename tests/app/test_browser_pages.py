@@ -1,9 +1,7 @@
 """The main path of each page in a real Chromium on the real default models; a refresh in the middle loses nothing."""
 
 import csv
-import os
 import re
-import time
 from pathlib import Path
 
 import pytest
@@ -15,7 +13,7 @@ from tests.app.test_browser import ask, choose, finished, opened
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-EN, ZH = Wording("en"), Wording("zh")
+EN = Wording("en")
 PDF = Path(ingest.samples.__file__).parent / "documents" / "events-2026.pdf"
 
 
@@ -156,38 +154,3 @@ def test_the_models_page_lists_what_can_be_had_and_what_is_missing(context: Brow
     page.get_by_role("button", name=EN("doctor.run")).click()
     expect(page.get_by_text("llama-cpp-python").first).to_be_visible()
     no_exception(page)
-
-
-def test_two_people_do_not_cross(context: BrowserContext, address: str):
-    """Two browsers, two languages, mixed work at the same time: each sees its own questions and its own answers.
-
-    Two rounds, or as many as the minutes in FOURFOLD_PEOPLE_MINUTES hold.
-    """
-    assert context.browser is not None
-    other = context.browser.new_context(locale="zh-CN", viewport={"width": 1280, "height": 900})
-    other.set_default_timeout(240_000)
-    here, there = opened(context, address), other.new_page()
-    there.goto(address)
-    there.get_by_role("heading", name=ZH("welcome.title")).wait_for()
-    until = time.monotonic() + 60 * float(os.environ.get("FOURFOLD_PEOPLE_MINUTES", "0"))
-    number = -1
-    while number < 1 or time.monotonic() < until:
-        number += 1
-        choose(here, "prompt")
-        ask(here, f"Name {number + 2} colours.")
-        there.get_by_role("radio", name=ZH("mode.rag")).click()
-        field = there.get_by_role("textbox", name=ZH("chat.placeholder"))
-        field.fill(f"员工每年有几天年假？第{number + 1}次")
-        field.press("Enter")
-        there.get_by_role("button", name=ZH("answer.again")).wait_for()
-        finished(here)
-        there.get_by_role("link", name=ZH("nav.documents")).click()
-        there.get_by_role("tab", name=ZH("documents.tab_files")).wait_for()
-        there.get_by_role("link", name=ZH("nav.chat")).click()
-        there.get_by_role("button", name=ZH("answer.again")).wait_for()
-        assert here.locator(".ff-question").all_inner_texts() == [f"Name {n + 2} colours." for n in range(number + 1)]
-        assert all("年假" in text for text in there.locator(".ff-question").all_inner_texts())
-    assert here.locator(".ff-question").count() == there.locator(".ff-question").count() == number + 1
-    for page in (here, there):
-        no_exception(page)
-    other.close()
