@@ -20,7 +20,8 @@ BUILT_IN = "built-in"
 class ToolEntry:
     """One callable tool. `origin` is `built-in`, the path of the user's file, a module or `mcp:<server>`.
 
-    `isolated`: it runs in a process of its own that keeps the limits itself.
+    `isolated`: it runs in a process of its own that keeps the limits itself. `quotes`: its result holds text that
+    others may have written.
     """
 
     tool: BaseTool
@@ -29,6 +30,7 @@ class ToolEntry:
     description: Bilingual
     origin: str = BUILT_IN
     isolated: bool = False
+    quotes: bool = False
 
     @property
     def name(self) -> str:
@@ -39,6 +41,11 @@ class ToolEntry:
     def needs_approval(self) -> bool:
         """Whether a person is asked first: everything that does more than read."""
         return self.risk != "read"
+
+    @property
+    def brings_foreign_text(self) -> bool:
+        """Whether its result may hold what others wrote, instructions to the model among it."""
+        return self.quotes or self.origin != BUILT_IN
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -85,7 +92,12 @@ class ToolProblem:
 
 
 def built_in(
-    function: Callable[..., Any], title: Bilingual, description: Bilingual, *, with_details: bool = False
+    function: Callable[..., Any],
+    title: Bilingual,
+    description: Bilingual,
+    *,
+    with_details: bool = False,
+    quotes: bool = False,
 ) -> ToolEntry:
     """Make a built-in, read-only tool of a typed function.
 
@@ -99,7 +111,7 @@ def built_in(
         error_on_invalid_docstring=True,
         response_format="content_and_artifact" if with_details else "content",
     )
-    return ToolEntry(tool, "read", title, description)
+    return ToolEntry(tool, "read", title, description, quotes=quotes)
 
 
 def checked_risk(value: object, origin: str) -> Risk:

@@ -52,7 +52,7 @@ def document_tools(searcher: Searcher, reader_of: ReaderOf | None, scope: Scope)
             "chunks": [scored.chunk.id for scored in found.chunks],
         }
 
-    entries = [built_in(search_documents, _SEARCH_TITLE, _SEARCH, with_details=True)]
+    entries = [built_in(search_documents, _SEARCH_TITLE, _SEARCH, with_details=True, quotes=True)]
     if reader_of is not None:
         entries += _reading_tools(reader_of(scope.collection), scope)
     return tuple(entries)
@@ -86,8 +86,8 @@ def _reading_tools(reader: DocumentReader, scope: Scope) -> list[ToolEntry]:
         return f"{name}, characters {begin}-{end} of {len(text)}:\n{text[begin:end]}", {"document": document_id}
 
     return [
-        built_in(grep_documents, _GREP_TITLE, _GREP, with_details=True),
-        built_in(read_document, _READ_TITLE, _READ, with_details=True),
+        built_in(grep_documents, _GREP_TITLE, _GREP, with_details=True, quotes=True),
+        built_in(read_document, _READ_TITLE, _READ, with_details=True, quotes=True),
     ]
 
 

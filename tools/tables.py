@@ -49,9 +49,11 @@ def table_tools(tables_of: TablesOf, scope: Scope) -> tuple[ToolEntry, ...]:
         return _reported(run_query(_path(tables_of, scope), sql))
 
     return (
-        built_in(ask_tables, Bilingual("Ask the tables", "询问表格"), _ASK, with_details=True),
-        built_in(query_tables, Bilingual("Query the tables (SQL)", "查询表格（SQL）"), _QUERY, with_details=True),
-        built_in(list_tables, Bilingual("List the tables", "列出表格"), _LIST),
+        built_in(ask_tables, Bilingual("Ask the tables", "询问表格"), _ASK, with_details=True, quotes=True),
+        built_in(
+            query_tables, Bilingual("Query the tables (SQL)", "查询表格（SQL）"), _QUERY, with_details=True, quotes=True
+        ),
+        built_in(list_tables, Bilingual("List the tables", "列出表格"), _LIST, quotes=True),
     )
 
 

@@ -49,6 +49,11 @@ class _Round:
         self.outcomes.append(outcome)
         self.drafts += _exchange(outcome)
 
+    def has_foreign_text(self, executor: ToolExecutor) -> bool:
+        """Whether something that others wrote stands in the chat, which then could tell the model what to call."""
+        entries = (executor.entry(outcome.call.name) for outcome in self.outcomes)
+        return any(entry is not None and entry.brings_foreign_text for entry in entries)
+
     @property
     def is_empty(self) -> bool:
         """Whether nothing came of the question."""
@@ -165,7 +170,9 @@ def _decided(turn: Turn, executor: ToolExecutor, decided: DecidedCall) -> ToolOu
 
 def _run(turn: Turn, executor: ToolExecutor, call: ToolCall, done: _Round, by_form: bool) -> Iterator[AnswerEvent]:
     """Run one call, ask for it, or leave it pending. A call that cannot be made is not asked for, but for a form's."""
-    proposed = _proposal(executor, call, turn.question.options.allowed_tools)
+    # What was allowed for the conversation was allowed to the person's own questions, not to a text that gives orders.
+    allowed = () if done.has_foreign_text(executor) else turn.question.options.allowed_tools
+    proposed = _proposal(executor, call, allowed)
     outcome = executor.check(call)
     if by_form and outcome is not None and outcome.failure == "bad_arguments":
         # The function is found, its form is not whole: a person may fill in the rest.
@@ -174,11 +181,11 @@ def _run(turn: Turn, executor: ToolExecutor, call: ToolCall, done: _Round, by_fo
     if outcome is None:
         try:
             # The person may edit the arguments, so what runs is what they allowed.
-            allowed = turn.approve(proposed) if proposed.needs_approval else call
+            decided = turn.approve(proposed) if proposed.needs_approval else call
         except PersonNeeded:
             done.pending.append(proposed)
             return
-        outcome = _decided(turn, executor, DecidedCall(allowed or call, allowed is not None))
+        outcome = _decided(turn, executor, DecidedCall(decided or call, decided is not None))
     done.add(outcome)
     yield _finished(outcome)
 

@@ -166,6 +166,16 @@ def test_always_here_lasts_for_the_conversation_and_for_no_other(assistant: Make
     assert end(ask(assistant(call), "Remember the tea")).pending != ()
 
 
+def test_what_is_always_allowed_asks_again_once_foreign_text_was_read(assistant: Make) -> None:
+    call = '{"name": "keep_note", "arguments": {"path": "/tmp/evil", "text": "x"}}'
+    search = '{"name": "search_documents", "arguments": {"query": "mail"}}'
+    allowed = AnswerOptions(allowed_tools=("keep_note",))
+    asked = Question("What does the mail say?", mode="tools", options=allowed)
+    events = list(assistant(search, call).answer(asked))
+    assert [event.call.name for event in finished(events)] == ["search_documents"]
+    assert [proposed.call.name for proposed in end(events).pending] == ["keep_note"]
+
+
 def test_a_refusal_is_never_always(assistant: Make, tmp_path: Path) -> None:
     call = f'{{"name": "keep_note", "arguments": {{"path": "{tmp_path / "n"}", "text": "x"}}}}'
     events = ask(assistant(call), "Remember x")
