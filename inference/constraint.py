@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from core.errors import ModelError
 from core.language import Bilingual
-from inference.engine import LoadedModel
+from inference.engine import GenerationCancelledError, LoadedModel
 from inference.function_calling import COMPACT_JSON
 from inference.protocol import GenerationRequest
 
@@ -125,10 +125,7 @@ class ConstraintFactory:
             # The stub of the package does not know this constructor.
             vocabulary: Any = LLTokenizer
             # 0xff marks a token that no text can contain, by llguidance's own convention.
-            tokens = [
-                (b"\xff" if self._model.is_control(token) else b"") + self._model.piece(token, special=True)
-                for token in range(self._model.n_vocab)
-            ]
+            tokens = [self._token(token) for token in range(self._model.n_vocab)]
             self._opening = np.array([_OPENS.match(token) is not None for token in tokens])
             self._closing = np.array([_CLOSES.fullmatch(token) is not None for token in tokens])
             ends = [token for token in range(self._model.n_vocab) if self._model.is_end(token)]
@@ -139,3 +136,9 @@ class ConstraintFactory:
                 eos_token=ends,
             )
         return self._tokenizer
+
+    def _token(self, token: int) -> bytes:
+        # The whole table takes a large part of a second: it is left off where nobody waits for it any more.
+        if self._model.cancelled:
+            raise GenerationCancelledError
+        return (b"\xff" if self._model.is_control(token) else b"") + self._model.piece(token, special=True)

@@ -110,10 +110,9 @@ class LocalEngine:
         ticket = self._enter(job, request.conversation_id)
         try:
             for item in self._follow(ticket, is_cancelled):
-                event = item if isinstance(item, WaitingInQueue) else self._event(item, job, entered)
-                if event is not None:
-                    yield event
-                if isinstance(event, GenerationFinished):
+                events = [item] if isinstance(item, WaitingInQueue) else self._events(item, job, entered)
+                yield from events
+                if events and isinstance(events[-1], GenerationFinished):
                     return
         finally:
             self._give_up(ticket)
@@ -171,14 +170,12 @@ class LocalEngine:
                 raise outcome
             yield outcome
 
-    def _event(self, frame: Frame, job: _Job, entered: float) -> GenerationEvent | None:
-        if "event" in frame.header:
-            event = event_from_json(frame.header["event"])
-            return _with_queue_time(event, job, entered) if isinstance(event, GenerationFinished) else event
+    def _events(self, frame: Frame, job: _Job, entered: float) -> list[GenerationEvent]:
         if frame.header.get("cancelled"):
             waited = time.perf_counter() - entered
-            return GenerationFinished("cancelled", Usage(), Timings(queued=waited, total=waited))
-        return None
+            return [GenerationFinished("cancelled", Usage(), Timings(queued=waited, total=waited))]
+        events = [event_from_json(plain) for plain in frame.header.get("events", ())]
+        return [_with_queue_time(it, job, entered) if isinstance(it, GenerationFinished) else it for it in events]
 
     def _wait(self, header: Mapping[str, Any], is_cancelled: Callable[[], bool]) -> Frame:
         ticket = self._enter(_Job(header), "")
@@ -194,10 +191,13 @@ class LocalEngine:
         """Stop a request wherever it stands; nothing happens to one that is finished."""
         job = ticket.item
         job.cancelled.set()
-        if job.running is not None:
-            _cancel(*job.running)
-        if self._turns.leave(ticket):
-            ticket.item.outcome.put(Frame({"cancelled": True}))
+        running = job.running
+        if running is not None:
+            _cancel(*running)
+            return
+        # It waits, or its turn has come and the model is still being loaded for it: nobody else will answer.
+        self._turns.leave(ticket)
+        job.outcome.put(Frame({"cancelled": True}))
 
     # --- the dispatcher's thread ---------------------------------------------------------------------------------
 
@@ -219,6 +219,8 @@ class LocalEngine:
     def _lead(self, job: _Job) -> None:
         """Send the request and pass on what comes, until the worker says that it is done."""
         worker = self._supervisor.worker()
+        if job.cancelled.is_set():
+            return
         replies = worker.send(job.header)
         job.running = (worker, replies.job)
         if job.cancelled.is_set():

@@ -9,7 +9,7 @@ import os
 import queue
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -23,6 +23,7 @@ from inference.engine_options import LoadOptions
 from inference.extensions import Operations
 from inference.generation import Generator
 from inference.jobs import error_to_json, event_to_json, request_from_json
+from inference.outbox import Outbox
 from inference.prompt_states import PromptStates
 from inference.protocol import GenerationEvent
 from inference.wire import Channel, Frame
@@ -125,10 +126,10 @@ class Worker:
         self._guarded(frame, operations[frame.header["do"]])
 
     def _generate(self, frame: Frame) -> None:
-        def emit(event: GenerationEvent) -> None:
-            self._channel.send({"id": frame.header["id"], "event": event_to_json(event)})
+        def send(events: Sequence[GenerationEvent]) -> None:
+            self._channel.send({"id": frame.header["id"], "events": [event_to_json(event) for event in events]})
 
-        self._generator.run(request_from_json(frame.header["request"]), emit)
+        self._generator.run(request_from_json(frame.header["request"]), Outbox(send).put)
         self._reply(frame, {})
 
     def _score(self, frame: Frame) -> None:
