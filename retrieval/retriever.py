@@ -121,10 +121,9 @@ class HybridSearcher:
 
     def _with_backlog(self, view: CollectionView, evidence: Evidence, pending: Collection[int]) -> Evidence:
         """Say how much of the collection has vectors yet, and ask for those that this question missed."""
-        self._library.asked_for.extend((view.store.name, number) for number in pending)
-        counts = view.store.counts()
-        share = counts["vectors"] / max(1, counts["chunks"])
-        return replace(evidence, signals={**evidence.signals, EMBEDDED_SHARE: round(share, 4)})
+        name = view.store.name
+        self._library.asked_for.extend((name, number) for number in pending)
+        return replace(evidence, signals={**evidence.signals, EMBEDDED_SHARE: round(view.embedded_share(), 4)})
 
     def _load(
         self, view: CollectionView, query: str, fused: list[Fused], top_k: int, clock: "_Clock"

@@ -41,6 +41,7 @@ class CollectionView:
         self._documents: dict[int, DocumentRecord] | None = None
         self._chosen: dict[Scope, tuple[Mask, set[int]]] = {}
         self.searched = 0
+        self._embedded_share: float | None = None
         self.dense, self.lexical = self._open_dense(), self._open_lexical()
         self.refresh()
 
@@ -65,6 +66,13 @@ class CollectionView:
     def alive(self) -> Mask:
         """By chunk number: whether the chunk is there."""
         return self._alive
+
+    def embedded_share(self) -> float:
+        """The share of the chunks that have a vector, 0..1: counted when first asked for after a change."""
+        if self._embedded_share is None:
+            counts = self.store.counts()
+            self._embedded_share = counts["vectors"] / max(1, counts["chunks"])
+        return self._embedded_share
 
     def documents(self) -> dict[int, DocumentRecord]:
         """The documents by number, read when a filter first asks for them: a search without one needs none."""
@@ -116,7 +124,7 @@ class CollectionView:
         self.document_of, self._alive = grown, grown > 0
         # How many chunks a search without filters looks at.
         self.searched = int(np.count_nonzero(grown))
-        self._documents = None
+        self._documents = self._embedded_share = None
         self._chosen.clear()
         self.dense.refresh(self.store)
         self.lexical.refresh(self.store, self.document_of, gone)
