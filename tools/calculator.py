@@ -5,37 +5,17 @@ from decimal import Context, Decimal
 from fractions import Fraction
 
 from core.errors import ToolError
-from core.language import HAN, Bilingual
+from core.language import Bilingual
 from tools.arithmetic import DIGITS, Quantity, evaluate
 from tools.base import ToolEntry, built_in
+from tools.spoken_sums import python_expression, share_asked, temperature_asked
 from tools.units import UNITS
 
 LONGEST_EXPRESSION = 500
 LONGEST_NUMBER = 3_000
-_WORDS = (
-    (r"×|✕|⋅|·|乘以|乘|\btimes\b|\bmultiplied by\b", "*"),
-    (r"÷|除以|\bdivided by\b|\bover\b", "/"),
-    (r"−|–|减去|减|\bminus\b", "-"),
-    (r"加上|加|\bplus\b", "+"),
-    (r"\^|\bto the power of\b", "**"),
-    (r"（", "("),
-    (r"）", ")"),
-    (r"百分之\s*(\d+(?:\.\d+)?)", r"\1%"),
-    (r"\b(?:percent|per cent)\b", "%"),
-    (r"(\d+(?:\.\d+)?)\s*的\s*平方根", r"sqrt(\1)"),
-    (r"√\s*(\d+(?:\.\d+)?)", r"sqrt(\1)"),
-    (r"√", "sqrt"),
-    (r"\bsquare root of (\d+(?:\.\d+)?)", r"sqrt(\1)"),
-    (r"(\d+(?:\.\d+)?)\s*的\s*平方", r"\1**2"),
-    (r"的|\bof\b", "*"),
-    (r"[$€£¥￥]|美元|人民币|欧元|元|\b(?:dollars?|euros?|yuan)\b", ""),
-)
 _CONVERSION = re.compile(
-    r"^(?P<left>.+?)(?:\s+(?:to|in|into|as)\s+|换算成|换算为|转换为|转换成|等于多少|是多少)(?P<unit>[^\s\d()?？]+)\s*[?？]?$"
+    r"^(?P<left>.+?)(?:\s+(?:to|in|into|as)\s+|换算成|换算为|转换为|转换成|等于多少|是多少)(?P<unit>[^\d()?？*+-]+[23²³]?)\s*[?？]?$"
 )
-_GROUPED = re.compile(r"(?<![\d.])\d{1,3}(?:,\d{3})+(?![\d,])")
-_PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%(?!\s*[\d(])")
-_UNIT_AFTER_NUMBER = re.compile(rf"(\d+(?:\.\d+)?)\s*([A-Za-z{HAN}]+)")
 
 
 def calculator(expression: str) -> str:
@@ -52,18 +32,8 @@ def calculator(expression: str) -> str:
                 zh=f"算式超过 {LONGEST_EXPRESSION} 个字符。",
             )
         )
-    written, unit = _split_conversion(expression.strip().rstrip("=?？ "))
-    quantity = evaluate(python_expression(written))
-    return _converted(quantity, unit) if unit else _shown(quantity)
-
-
-def python_expression(text: str) -> str:
-    """Rewrite what a person writes as a Python expression (which is parsed, never evaluated by Python)."""
-    text = _GROUPED.sub(lambda match: match[0].replace(",", ""), text)
-    for pattern, replacement in _WORDS:
-        text = re.sub(pattern, replacement, text, flags=re.IGNORECASE)
-    text = _PERCENT.sub(r"percent(\1)", text)
-    return _UNIT_AFTER_NUMBER.sub(_multiplied, text)
+    text = expression.strip().rstrip("=?？ ")
+    return _answered_directly(text) or _evaluated(text)
 
 
 def calculator_tool() -> ToolEntry:
@@ -78,27 +48,46 @@ def calculator_tool() -> ToolEntry:
     )
 
 
-def _split_conversion(text: str) -> tuple[str, str]:
+def _answered_directly(text: str) -> str:
+    """A temperature in another scale, or what share one number is of another; else nothing."""
+    temperature = temperature_asked(text)
+    if temperature is not None:
+        return f"{_number(temperature[0], exact=True)} °{temperature[1]}".replace("°K", "K")
+    try:
+        share = share_asked(text)
+    except ZeroDivisionError as error:
+        raise ToolError(Bilingual(en="Division by zero.", zh="除数为零。")) from error
+    return "" if share is None else f"{_number(share, exact=True)}%"
+
+
+def _evaluated(text: str) -> str:
     match = _CONVERSION.match(text)
-    if match and match["unit"] in UNITS:
-        return match["left"], match["unit"]
-    return text, ""
+    target = _target(match["unit"]) if match else None
+    if match is None or target is None:
+        return _shown(evaluate(python_expression(text)))
+    return _converted(evaluate(python_expression(match["left"])), target, match["unit"])
 
 
-def _multiplied(match: re.Match[str]) -> str:
-    number, word = match.groups()
-    # 1e5 is a number; 5km is a product.
-    return f"({number}*{word})" if word in UNITS else match[0]
+def _target(unit: str) -> Quantity | None:
+    """One of the unit asked for (`m/s`, `square feet`), None where it is no unit."""
+    name = python_expression(f"1 {unit}")
+    try:
+        quantity = evaluate(name)
+    except ToolError:
+        return None
+    return quantity if quantity.dimensions or unit in UNITS else None
 
 
-def _converted(quantity: Quantity, unit: str) -> str:
-    target = UNITS[unit]
+def _converted(quantity: Quantity, target: Quantity, unit: str) -> str:
     if quantity.dimensions != target.dimensions:
         raise ToolError(Bilingual(en=f"This is not measured in {unit}.", zh=f"该量不能用 {unit} 表示。"))
-    return f"{_number(quantity.value / target.factor, quantity.exact)} {unit}"
+    return f"{_number(quantity.value / target.value, quantity.exact)} {unit}"
 
 
-_BASE = {"length": "m", "mass": "kg", "time": "s", "volume": "l", "data": "byte", "angle": "rad"}
+_BASE = {
+    "length": "m", "mass": "kg", "time": "s", "volume": "l", "data": "byte", "angle": "rad", "energy": "J",
+    "power": "W", "pressure": "Pa",
+}  # fmt: skip
 
 
 def _shown(quantity: Quantity) -> str:

@@ -68,7 +68,7 @@ def _is_calculation(candidate: str) -> bool:
     is_date = re.fullmatch(r"[\d\s]+(?:[-/.][\d\s]+){1,2}", candidate) and not re.search(r"\s[-/]\s", candidate)
     return (
         len(candidate) <= LONGEST_EXPRESSION
-        and bool(re.search(r"\d", candidate))
+        and bool(re.search(r"\d|[一二三四五六七八九十百千万]", candidate))
         and bool(_OPERATION.search(candidate.lstrip("-+")))
         and not (is_date and re.search(r"\d{2,}[-/.]\d+[-/.]\d", candidate))
     )
