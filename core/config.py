@@ -28,7 +28,10 @@ class Settings(BaseSettings):
     offline: bool = True
 
     model: str = Field("", description="path of a GGUF or name in the catalogue; empty: the embedded SmolLM2-135M")
-    encoder: str = Field("", description="folder or name of a sentence-transformers model; empty: the embedded one")
+    encoder: str = Field(
+        "", description="folder or name of a sentence-transformers model, or a server's http://…/v1; empty: embedded"
+    )
+    encoder_api_key: str = Field("", repr=False)
     encoder_profile: Literal["accurate", "instant"] = Field(
         "accurate", description="instant: a static encoder distilled from it, for new collections; faster, weaker"
     )

@@ -18,6 +18,7 @@ from core.config import Settings
 from core.errors import ModelError, ModelNotFoundError
 from core.language import Bilingual
 from core.model_server import Address, ModelServer
+from core.text_length import estimated_tokens
 from core.types import Message, Timings, Usage
 from inference.chat_template import CHATML, ChatTemplate, as_dict
 from inference.protocol import (
@@ -29,7 +30,6 @@ from inference.protocol import (
     JsonSchema,
     ModelInfo,
 )
-from inference.text_length import estimated_tokens
 
 OPENING, CLOSING = "<think>", "</think>"
 
@@ -133,7 +133,8 @@ class RemoteEngine:
         details = {"url": self._endpoint.url, "adapters": (*_vllm_adapters(models, name), *self._loras())}
         return ModelInfo(
             name=PurePath(name).name, path="", sha256="", architecture="remote", quantisation="unknown",
-            n_parameters=int(sizes.get("n_params") or 0), n_layers=0, n_embd=int(sizes.get("n_embd") or 0),
+            # Unknown even where told: a model on a server calls tools by the server's own way, however small it is.
+            n_parameters=0, n_layers=0, n_embd=int(sizes.get("n_embd") or 0),
             n_vocab=int(sizes.get("n_vocab") or 0), n_ctx=n_ctx,
             n_ctx_train=int(sizes.get("n_ctx_train") or n_ctx), languages=("en", "zh"),
             device=f"remote: {self._server.address.place}", details={**details, "id": name},

@@ -105,6 +105,8 @@ def _fitting_adapters(settings: Settings, engine: ChatEngine) -> tuple[AdapterDo
     from training.adapters import AdapterLibrary
 
     base = _base_of(engine)
+    if not base:
+        return tuple(AdapterDomain(name, "") for name in _served_adapters(engine) if name not in OWN)
     found = [adapter for adapter in AdapterLibrary(settings).list() if adapter.name not in OWN]
     return tuple(AdapterDomain(item.name, item.card.task) for item in found if base and item.fits(base))
 
@@ -113,11 +115,22 @@ def _own_adapter(name: str, settings: Settings, engine: ChatEngine) -> str:
     """The adapter of a mode, trained on the loaded model; empty where there is none."""
     from training.adapters import chosen_for
 
-    return chosen_for(name, settings, _base_of(engine))
+    base = _base_of(engine)
+    if not base:
+        return name if name in _served_adapters(engine) else ""
+    return chosen_for(name, settings, base)
+
+
+def _served_adapters(engine: ChatEngine) -> tuple[str, ...]:
+    """Names of the adapters that a model server offers; none of a model on this machine that does not load."""
+    try:
+        return tuple(engine.info.details.get("adapters", ()))
+    except ModelError:
+        return ()
 
 
 def _base_of(engine: ChatEngine) -> str:
-    """Hash of the loaded model, empty where it is remote or does not load: then no adapter is offered."""
+    """Hash of the loaded model, empty where it is remote or does not load: then no adapter of this machine fits."""
     try:
         return engine.info.sha256
     except ModelError:

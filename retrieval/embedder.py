@@ -33,6 +33,7 @@ from retrieval.encoder_runtimes import (
     recall,
 )
 from retrieval.protocol import Embedder, Vectors
+from retrieval.remote_encoder import RemoteEncoder
 from retrieval.static_encoder import StaticEncoder, instant_name
 
 if TYPE_CHECKING:
@@ -260,8 +261,11 @@ class LangChainEmbeddings(Embeddings):
 def open_embedder(settings: Settings) -> Embedder:
     """The encoder that the settings name, in the profile that they name; loads nothing yet.
 
-    Without a name it is the embedded all-MiniLM-L6-v2. Raises ModelNotFoundError where it is not there.
+    Without a name it is the embedded all-MiniLM-L6-v2; an address is a server's, which has no profiles. Raises
+    ModelNotFoundError where it is not there.
     """
+    if settings.encoder.startswith(("http://", "https://")):
+        return RemoteEncoder(settings.encoder, settings.encoder_api_key)
     accurate = _open_accurate(settings)
     return accurate if settings.encoder_profile == "accurate" else instant_of(accurate, settings)
 
