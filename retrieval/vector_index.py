@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.exact_index import exact_search
+from retrieval.large_pages import keep_in_large_pages
 from retrieval.protocol import Vectors
 
 Kind = Literal["exact", "fine", "compact"]
@@ -31,6 +32,7 @@ _EF_CHOICES = (16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256,
 _RERANK: dict[Kind, int] = {"fine": 2, "compact": 4}
 # Rows that are added or read at a time, so that a build needs little more memory than the graph.
 _BATCH = 32_768
+_LINK_BYTES = 4
 TARGET_RECALL: dict[Kind, float] = {"exact": 1.0, "fine": 0.99, "compact": 0.97}
 
 
@@ -61,6 +63,9 @@ class VectorIndex:
         self._graph = graph
         self._walks: dict[int, Any] = {}
         self._storage = None if graph is None else _downcast(graph.storage)
+        if graph is not None:
+            keep_in_large_pages(int(self._storage.codes.data()), self._storage.codes.size())
+            keep_in_large_pages(int(graph.hnsw.neighbors.data()), graph.hnsw.neighbors.size() * _LINK_BYTES)
 
     @classmethod
     def build(
