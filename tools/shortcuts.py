@@ -12,6 +12,7 @@ from core.errors import ToolError
 from core.types import ToolCall
 from tools.calculator import LONGEST_EXPRESSION, calculator
 from tools.table_questions import looks_like_table_question
+from tools.zones import zone_of
 
 Match = re.Match[str]
 _DATE = (
@@ -113,6 +114,36 @@ def _shift(match: Match) -> dict[str, Any]:
     }
 
 
+_CLOCK = r"\d{1,2}(?::\d{2}\s*(?:[ap]\.?m\.?)?|\s*[ap]\.?m\.?)"
+_ZONE = r"(?-i:[A-Z][\w/+-]*(?: [A-Z][\w]*){0,2})"
+_ZH_CLOCK = r"(?:上午|下午|晚上)?\d{1,2}(?:[:：]\d{2}|点(?:\d{1,2}分?)?)"
+_CONVERSION = re.compile(
+    rf"(?P<time>{_CLOCK})\s*(?:in |from |at )?(?P<from>{_ZONE})(?: time)?"
+    r"(?:,|,? what(?:'s| is)? (?:the )?time (?:is it )?| is what time|,? what is it)?"
+    rf"\s*(?:to|in|for)\s+(?P<to>{_ZONE})"
+    rf"|(?P<from2>[\u4e00-\u9fff]{{2,4}}?)(?:时间)?(?:的|是)?(?P<time2>{_ZH_CLOCK})(?:时|的时候|是|等于|换算成|，|,|在)*"
+    r"(?P<to2>[\u4e00-\u9fff]{2,4}?)(?:时间)?(?:是|的)?(?:几点|什么时间|多少点|$)",
+    re.IGNORECASE,
+)
+
+
+def _time_elsewhere(text: str) -> dict[str, Any] | None:
+    match = _CONVERSION.search(text.rstrip(" ?？.。"))
+    if match is None:
+        return None
+    found = {name: (match[name] or match[f"{name}2"]).strip() for name in ("time", "from", "to")}
+    try:
+        zone_of(found["from"]), zone_of(found["to"])
+    except ToolError:
+        return None
+    return {"time": found["time"], "from_zone": found["from"], "to_zone": found["to"]}
+
+
+_WEEKDAY = _pattern(
+    rf"what (?:day|weekday)(?: of the week)? (?:is|was|will|falls on)\s*(?P<start>{_DATE})"
+    rf"|(?P<start2>{_DATE})\s*(?:是|那天是)?(?:星期几|周几|礼拜几)",
+    lambda match: {"start": match["start"] or match["start2"], "amount": 0, "unit": "days"},
+)
 _TIME = _pattern(
     r"\bwhat(?:'s| is)? (?:the )?(?:current )?time (?:is it )?(?:now )?(?:in |at )"
     r"(?P<en>[A-Z][\w/ +-]{1,40}?)(?: now| right now)?[?.]?$"
@@ -174,6 +205,8 @@ _RULES: tuple[tuple[str, Callable[[str], dict[str, Any] | None]], ...] = (
             lambda match: {"text": match["text"] or match["zh"]},
         ),
     ),
+    ("convert_time", _time_elsewhere),
+    ("add_to_date", _WEEKDAY),
     ("current_time", _TIME),
     ("days_between", _DAYS),
     ("add_to_date", _SHIFT),
