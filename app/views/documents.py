@@ -201,7 +201,7 @@ def _row(record: DocumentRecord, words: Wording) -> dict[str, Any]:
     return {
         words("documents.column_document"): record.title or Path(record.uri).name,
         words("documents.column_kind"): Path(record.uri).suffix.lstrip(".").lower() or record.media_type,
-        words("documents.column_language"): record.language,
+        words("documents.column_language"): words.or_key("language", record.language),
         words("documents.column_passages"): record.chunks,
         words("documents.column_state"): words.or_key("status", record.status),
         words("documents.column_added"): datetime.fromtimestamp(record.added_at).strftime("%Y-%m-%d %H:%M"),
@@ -231,15 +231,24 @@ def _card(library: Library, name: str, record: DocumentRecord, words: Wording) -
 
 def _facts(record: DocumentRecord, words: Wording) -> None:
     facts = [
-        (words.or_key("card", key), value)
+        (words.or_key("card", key), _fact(key, value, words))
         for key, value in record.card.items()
         if isinstance(value, str | int | float) and value not in ("", 0)
     ]
     with st.container(horizontal=True, gap="medium"):
         for label, value in facts:
+def _fact(key: str, value: str | int | float, words: Wording) -> str:
+    """A fact of a document's card as a person reads it."""
+    if isinstance(value, float):
+        return f"{value:,.2f}".rstrip("0").rstrip(".")
+    if isinstance(value, int):
+        return f"{value:,}"
+    return words.or_key("language", value) if key == "language" else value
+
+
             with st.container(width="content", gap=None):
                 st.caption(label)
-                st.text(f"{value:,.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value))
+                st.text(value)
     for key in ("garbled_pages", "ocr_pages"):
         if record.card.get(key):
             st.caption(f"{words(f'card.{key}')}: {', '.join(str(page) for page in record.card[key])}")

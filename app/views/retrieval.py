@@ -66,13 +66,14 @@ def _filters(collection: str, choices: Choices, records: Sequence[DocumentRecord
         )
         return tuple(values)
 
+    tongues = sorted({record.language for record in records})
     return Scope(
         collection=collection,
         document_ids=chosen("document", list(choices.documents), choices.documents),
         folders=chosen("folder", choices.folders),
         tags=chosen("tag", choices.tags),
         media_types=chosen("type", sorted({record.media_type for record in records})),
-        languages=chosen("language", sorted({record.language for record in records})),
+        languages=chosen("language", tongues, {tongue: words.or_key("language", tongue) for tongue in tongues}),
         modified_after=_seconds(st.date_input(words("retrieval.after"), None, key="retrieval_after")),
         modified_before=_seconds(st.date_input(words("retrieval.before"), None, key="retrieval_before")),
     )
