@@ -258,7 +258,8 @@ def _fact(key: str, value: str | int | float, words: Wording) -> str:
 
 def _edit(library: Library, name: str, record: DocumentRecord, words: Wording) -> None:
     tags = st.text_input(words("documents.tags"), ", ".join(record.tags), key=f"tags_{record.id}")
-    wanted = tuple(tag.strip() for tag in tags.replace("，", ",").split(",") if tag.strip())
+    # As the collection keeps them: in another order, or named twice, they would be changed again at every drawing.
+    wanted = tuple(sorted({tag.strip() for tag in tags.replace("，", ",").split(",") if tag.strip()}))
     if wanted != record.tags:
         changes.make(lambda: _write(library, name, lambda store: store.set_tags(record.id, wanted)), words)
     with st.container(horizontal=True):
