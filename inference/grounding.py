@@ -82,16 +82,20 @@ class Grounding:
     @property
     def numbers(self) -> tuple[Number, ...]:
         """The numbers not yet taken, in the order of the text; all of them where none is left."""
+        return tuple(dict.fromkeys(self._untaken or self._occurrences))
+
+    @property
+    def has_new_numbers(self) -> bool:
+        """Whether a number stands there that no argument has taken; what stands there twice can be taken twice."""
+        return bool(self._untaken)
+
+    @cached_property
+    def _untaken(self) -> list[Number]:
         rest = list(self._occurrences)
         for value in self.taken:
             if value in rest:
                 rest.remove(value)
-        return tuple(dict.fromkeys(rest or self._occurrences))
-
-    @property
-    def has_new_numbers(self) -> bool:
-        """Whether a number stands there that no argument has taken."""
-        return any(number not in self.taken for number in self._occurrences)
+        return rest
 
     @cached_property
     def _occurrences(self) -> tuple[Number, ...]:

@@ -1,5 +1,6 @@
 """The user's own tools, .py files in a folder, and LangChain tools named by import path: run in a child, never here."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,11 @@ from tools import isolation
 from tools.base import Risk, ToolEntry, ToolProblem, checked_risk
 from tools.isolation import Limits
 
+_ARGUMENTS = re.compile(r"^[ \t]*(?:Args|Arguments|Parameters|参数)[:：][ \t]*$", re.MULTILINE)
+# One argument of Google's style: `name (type): what it is`, gone on in lines that are further in.
+_ARGUMENT = re.compile(
+    r"^[ \t]*(\w+)[ \t]*(?:\([^)\n]*\))?[:：][ \t]*(\S.*(?:\n[ \t]{8,}(?!\w+[ \t]*[:：(]).+)*)", re.MULTILINE
+)
 DEFAULT_RISK: Risk = "write"  # Who does not say what a tool does is asked before it runs.
 
 
@@ -44,16 +50,33 @@ def load_target(target: str, limits: Limits) -> LoadedTools:
 
 
 def _entry(target: str, description: dict[str, Any], limits: Limits) -> ToolEntry:
-    name, text = description["name"], description["description"]
+    name, text = description["name"], _summary(description["description"])
+    parameters = _explained(description["parameters"], description["description"])
     risk = checked_risk(description["risk"] or DEFAULT_RISK, target)
 
     def run(**arguments: Any) -> str:
         return isolation.call(target, name, arguments, risk, limits)
 
-    tool = StructuredTool.from_function(run, name=name, description=text, args_schema=description["parameters"])
+    tool = StructuredTool.from_function(run, name=name, description=text, args_schema=parameters)
     return ToolEntry(
         tool, risk, _bilingual(description["title"], name), Bilingual(text, text), origin=target, isolated=True
     )
+
+
+def _summary(docstring: str) -> str:
+    """What a docstring says before it comes to the arguments."""
+    return _ARGUMENTS.split(docstring)[0].strip()
+
+
+def _explained(parameters: dict[str, Any], docstring: str) -> dict[str, Any]:
+    """The schema with what the docstring's `Args:` section says of each argument that is not described otherwise."""
+    section = _ARGUMENTS.split(docstring)[1:2]
+    told = {match[1]: " ".join(match[2].split()) for match in _ARGUMENT.finditer(section[0] if section else "")}
+    properties = {
+        name: {"description": told[name], **schema} if name in told else schema
+        for name, schema in parameters.get("properties", {}).items()
+    }
+    return {**parameters, "properties": properties} if properties else parameters
 
 
 def _bilingual(title: object, name: str) -> Bilingual:

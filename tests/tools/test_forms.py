@@ -105,6 +105,12 @@ def test_a_whole_sentence_is_only_for_an_argument_that_is_text() -> None:
     assert said not in Grounding(said).strings_for("dish", {})
 
 
+def test_a_number_that_stands_there_twice_can_be_taken_twice() -> None:
+    wall = Grounding("a wall 3 metres wide and 2 metres high with 3 coats").without(3).without(2)
+    assert (wall.has_new_numbers, wall.numbers) == (True, (3,))
+    assert not wall.without(3).has_new_numbers
+
+
 def test_a_list_of_words_does_not_go_round_in_circles() -> None:
     schema = {"type": "array", "items": {"type": "string"}}
     tool = {"name": "f", "parameters": {"properties": {"tags": schema}, "required": ["tags"]}}

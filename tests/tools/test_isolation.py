@@ -7,8 +7,9 @@ import psutil
 import pytest
 
 from tests.tools.conftest import run, settings_at
-from tools.isolation import MARK
+from tools.isolation import MARK, Limits
 from tools.registry import ToolRegistry
+from tools.user_tools import load_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -84,3 +85,31 @@ def _is_tool_run(process: psutil.Process) -> bool:
         return MARK in process.environ() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
+
+
+def test_a_docstring_describes_the_tool_and_each_argument(tmp_path: Path) -> None:
+    (tmp_path / "paint.py").write_text(
+        '''
+from langchain_core.tools import tool
+
+@tool(extras={"risk": "read"})
+def paint(width: float, coats: int = 2) -> str:
+    """How many litres of paint.
+
+    Args:
+        width (float): the width of the wall: in metres,
+            without the door
+        coats: how often
+
+    Returns:
+        the litres
+    """
+    return f"{width * coats}"
+''',
+        encoding="utf-8",
+    )
+    (entry,) = load_folder(tmp_path, Limits()).entries
+    properties = entry.parameters["properties"]
+    assert entry.description.en == "How many litres of paint."
+    assert properties["width"]["description"] == "the width of the wall: in metres, without the door"
+    assert (properties["coats"]["description"], properties["coats"]["default"]) == ("how often", 2)
