@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from app import launch, models_command, prompt_library, terminal
+from app import answers_command, launch, models_command, prompt_library, terminal
 from app.prompt_library import PromptTemplate
 from core.config import Settings, load_settings
 from core.errors import FourfoldError, SettingError
@@ -54,7 +54,10 @@ def _parser() -> argparse.ArgumentParser:
     ask.add_argument("question", help="the question; - reads it from the standard input")
     ask.add_argument("--mode", choices=MODES, default="auto")
     ask.add_argument("--collection", default=DEFAULT_COLLECTION, metavar="NAME")
+    ask.add_argument("--weigh", action="store_true", help="find out what the answer stands on, source by source")
     _json(ask)
+    answers_command.add_compare_arguments(_command(commands, "compare", _compare, "one question by several modes"))
+    answers_command.add_price_arguments(_command(commands, "prices", _prices, "prices to compare the bill with"))
     _json(_command(commands, "doctor", _doctor, "tell what is there and what is missing"))
     _json(_command(commands, "collections", _collections, "list the collections"))
     documents = _command(commands, "documents", _documents, "list the documents of a collection, or remove one")
@@ -68,6 +71,11 @@ def _parser() -> argparse.ArgumentParser:
     models = _command(commands, "models", _models, "list the models, get one, put it to use, tune it")
     models_command.add_arguments(models)
     _json(models)
+    known = _command(commands, "people", _people, "list the people of a shared server; keys for the API; remove one")
+    known.add_argument("--key", metavar="NAME", help="make an API key for this person, which ends the one before")
+    known.add_argument("--revoke", metavar="NAME", help="end the API key of this person")
+    known.add_argument("--remove", metavar="NAME", help="delete everything of this person")
+    _json(known)
     serve = _command(commands, "serve", _serve, "offer the HTTP API")
     serve.add_argument("--host", help="address to listen on")
     return parser
@@ -112,7 +120,17 @@ def _ask(settings: Settings, options: argparse.Namespace) -> int:
     text = sys.stdin.read() if options.question == "-" else options.question
     if not text.strip():
         raise SettingError(Bilingual("The question is empty; write one.", "问题是空的，请写一个。"))
-    return terminal.ask(settings, text.strip(), options.mode, options.collection, options.json)
+    return terminal.ask(settings, text.strip(), options.mode, options.collection, options.json, options.weigh)
+
+
+def _compare(settings: Settings, options: argparse.Namespace) -> int:
+    terminal.write(answers_command.shown(*answers_command.run_compare(settings, options), options.json))
+    return 0
+
+
+def _prices(settings: Settings, options: argparse.Namespace) -> int:
+    terminal.write(answers_command.shown(*answers_command.run_prices(settings, options), options.json))
+    return 0
 
 
 def _doctor(settings: Settings, options: argparse.Namespace) -> int:
@@ -149,6 +167,10 @@ def _models(settings: Settings, options: argparse.Namespace) -> int:
     )
     terminal.write("\n".join(shown))
     return 0
+
+
+def _people(settings: Settings, options: argparse.Namespace) -> int:
+    return terminal.people(settings, options.key, options.revoke, options.remove, options.json)
 
 
 def _serve(settings: Settings, _options: argparse.Namespace) -> int:

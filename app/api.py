@@ -9,16 +9,19 @@ import json
 import secrets
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 import anyio
 import anyio.to_thread
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
-from app.api_answers import Answers, Delta, End, Failure, OpenAiForm, Part
-from app.api_gate import LOOPBACK, Gate
+from app.api_answers import Answers, Delta, End, Failure, OpenAiForm, Part, failure_of
+from app.api_gate import LOOPBACK, PERSON, Gate, Who, whoever_has, whoever_logs_in
 from app.api_schema import EMBEDDING_MODEL, MODES, ChatRequest, EmbeddingRequest
+from app.identity import Person, ProxyLogin, check
 from core.config import Settings
 from core.errors import FourfoldError, SettingError
 from core.language import Bilingual
@@ -27,6 +30,9 @@ from inference.protocol import ChatEngine
 from orchestrator.assistant import Assistant
 from retrieval.protocol import Embedder
 
+if TYPE_CHECKING:
+    from app.people import People
+
 T = TypeVar("T")
 
 # More than the engine's queue holds: who finds it full gets a 429, not a wait for a thread.
@@ -34,12 +40,36 @@ THREADS = 256
 MOST_TEXTS = 2048
 
 
+@dataclass(frozen=True)
+class Parts:
+    """What answers one person's requests."""
+
+    assistant: Assistant
+    engine: ChatEngine
+    embedder: Embedder
+
+
 def create_api(assistant: Assistant, engine: ChatEngine, embedder: Embedder, token: str, settings: Settings) -> FastAPI:
-    """The application. Every request needs `Authorization: Bearer <token>` and a Host of this machine."""
+    """The application for one person. Every request needs `Authorization: Bearer <token>` and our own Host."""
+    parts = Parts(assistant, engine, embedder)
+    return _api(lambda _person: parts, whoever_has(token), settings)
+
+
+def create_shared_api(people: "People", login: ProxyLogin | None) -> FastAPI:
+    """The application for several people: each request is answered out of its person's own container."""
+
+    def parts_of(person: Person) -> Parts:
+        parts = people.of(person).parts()
+        return Parts(parts.assistant, parts.engine, parts.library.embedder)
+
+    return _api(parts_of, whoever_logs_in(people.settings, login), people.settings)
+
+
+def _api(parts_of: Callable[[Person], Parts], who: Who, settings: Settings) -> FastAPI:
     sampling = SamplingSettings(temperature=settings.temperature, seed=settings.seed, max_tokens=settings.max_tokens)
-    answers = Answers(assistant, engine, sampling)
     api = FastAPI(title="Fourfold", docs_url=None, redoc_url=None, openapi_url=None)
-    api.add_middleware(Gate, token=token, hosts=(*LOOPBACK, settings.host))
+    public = urlsplit(settings.public_url).hostname or ""
+    api.add_middleware(Gate, who=who, hosts=(*LOOPBACK, settings.host, public))
     limiter = anyio.CapacityLimiter(THREADS)
 
     @api.get("/v1/models")
@@ -52,29 +82,38 @@ def create_api(assistant: Assistant, engine: ChatEngine, embedder: Embedder, tok
     async def chat(body: ChatRequest, request: Request) -> Response:
         if body.model not in MODES:
             return _error(404, "model_not_found", f"There is no model {body.model!r}; there are {', '.join(MODES)}.")
+        try:
+            # The first question of a person may wait for the model.
+            ready = await anyio.to_thread.run_sync(parts_of, request.scope[PERSON], limiter=limiter)
+        except FourfoldError as error:
+            return _failure(failure_of(error))
         cancelled = threading.Event()
-        parts = answers.parts(body, cancelled.is_set)
+        parts = Answers(ready.assistant, ready.engine, sampling).parts(body, cancelled.is_set)
         if body.stream:
             return await _streamed(body, parts, cancelled, request, limiter)
         return await _whole(body, parts, cancelled, request, limiter)
 
     @api.post("/v1/embeddings")
-    async def embeddings(body: EmbeddingRequest) -> Response:
+    async def embeddings(body: EmbeddingRequest, request: Request) -> Response:
         if len(body.texts) > MOST_TEXTS:
             return _error(400, "too_many_texts", f"At most {MOST_TEXTS} texts in one request.")
-        return await anyio.to_thread.run_sync(lambda: _embeddings(embedder, body), limiter=limiter)
+        person = request.scope[PERSON]
+        return await anyio.to_thread.run_sync(lambda: _embeddings(parts_of, person, body), limiter=limiter)
 
     return api
 
 
 def serve(settings: Settings) -> None:
     """Serve until interrupted. Without the setting `api_token` a new token is made and printed at each start."""
-    import uvicorn
-
+    from app.people import People
     from orchestrator.build import build_assistant
     from retrieval.embedder import open_embedder
     from retrieval.library import Library
 
+    login = check(settings)
+    if settings.login != "none":
+        _run(create_shared_api(People(settings), login), settings, "")
+        return
     if settings.host not in ("127.0.0.1", "localhost", "::1") and not settings.api_token:
         raise SettingError(
             Bilingual(
@@ -86,8 +125,22 @@ def serve(settings: Settings) -> None:
     embedder = open_embedder(settings)
     assistant = build_assistant(settings, searcher=Library(settings, embedder).searcher())
     api = create_api(assistant, assistant.services.engine, embedder, token, settings)
-    print(f"http://{settings.host}:{settings.api_port}/v1  API key: {token}", flush=True)  # noqa: T201
-    uvicorn.run(api, host=settings.host, port=settings.api_port, log_level="warning", server_header=False)
+    _run(api, settings, f"  API key: {token}")
+
+
+def _run(api: FastAPI, settings: Settings, told: str) -> None:
+    import uvicorn
+
+    print(f"http://{settings.host}:{settings.api_port}/v1{told}", flush=True)  # noqa: T201
+    # The address of a connection is the connection's own: no header changes what the login looks at.
+    uvicorn.run(
+        api,
+        host=settings.host,
+        port=settings.api_port,
+        log_level="warning",
+        server_header=False,
+        proxy_headers=False,
+    )
 
 
 async def _next(parts: Iterator[Part], limiter: anyio.CapacityLimiter) -> Part | None:
@@ -193,8 +246,9 @@ def _error(status: int, code: str, message: str, **more: str) -> JSONResponse:
     return JSONResponse({"error": {"message": message, "type": kind, "code": code, **more}}, status)
 
 
-def _embeddings(embedder: Embedder, body: EmbeddingRequest) -> JSONResponse:
+def _embeddings(parts_of: Callable[[Person], Parts], person: Person, body: EmbeddingRequest) -> JSONResponse:
     try:
+        embedder = parts_of(person).embedder
         vectors = embedder.embed_documents(body.texts)
         tokens = sum(embedder.count_tokens(body.texts))
     except FourfoldError as error:

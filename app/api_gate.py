@@ -1,4 +1,4 @@
-"""Who may talk to the HTTP API: Host, then Origin, then the token, then the size; before anything else is looked at.
+"""Who may talk to the HTTP API: Host, then Origin, then who it is, then the size; before anything else is looked at.
 
 A page in a browser can reach a server on this machine by DNS rebinding (a foreign Host) or by a plain request (a
 foreign Origin); another user of this machine can reach it without either, hence the token.
@@ -6,21 +6,69 @@ foreign Origin); another user of this machine can reach it without either, hence
 
 import hmac
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.identity import KEY_PREFIX, Person, ProxyLogin
+from core.config import Settings
+from core.errors import LoginError
+from core.language import Bilingual
 
 LONGEST_BODY = 8 * 1024 * 1024
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
+# In the scope of a request that came through: who asks.
+PERSON = "fourfold.person"
+NOBODY = Person("", "")
+_NO_TOKEN = Bilingual(
+    "Give the token that was printed at the start as the API key.", "请将启动时显示的令牌作为 API 密钥。"
+)
+# Tells from a request's scope who asks; raises LoginError where it is nobody.
+Who = Callable[[Scope], Person]
+
+
+def whoever_has(token: str) -> Who:
+    """One person alone: whoever knows the token."""
+
+    def who(scope: Scope) -> Person:
+        if not hmac.compare_digest(bearer(scope).encode(), token.encode()):
+            raise LoginError(_NO_TOKEN)
+        return NOBODY
+
+    return who
+
+
+def whoever_logs_in(settings: Settings, login: ProxyLogin | None) -> Who:
+    """One of several people: by a key of their own, else as the proxy says."""
+    from app.people import person_of_key
+
+    def who(scope: Scope) -> Person:
+        key = bearer(scope)
+        if login is None or key.startswith(KEY_PREFIX):
+            return person_of_key(settings, key)
+        # A proxy may send a token of its own along: it is none of ours.
+        client = scope.get("client")
+        return login.person(scope["headers"], client[0] if client else None)
+
+    return who
+
+
+def bearer(scope: Scope) -> str:
+    """The key of a request; empty where it has none, or more than one."""
+    found = [value.decode("latin-1") for name, value in scope["headers"] if name.lower() == b"authorization"]
+    scheme, _, given = found[0].partition(" ") if len(found) == 1 else ("", "", "")
+    return given.strip() if scheme.lower() == "bearer" else ""
+
+
 class Gate:
     """ASGI middleware. `hosts` are the names under which the server may be addressed, without a port."""
 
-    def __init__(self, app: ASGIApp, token: str, hosts: Iterable[str] = LOOPBACK) -> None:
+    def __init__(self, app: ASGIApp, who: Who, hosts: Iterable[str] = LOOPBACK) -> None:
         self._app = app
-        self._token = token.encode()
-        self._hosts = frozenset(hosts)
+        self._who = who
+        self._hosts = frozenset(host.lower() for host in hosts if host)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the request through or answer it here."""
@@ -40,9 +88,10 @@ class Gate:
         origin = headers.get("origin")
         if origin is not None and _host_name(origin.partition("://")[2]) not in self._hosts:
             return 403, "wrong_origin", "Pages of other sites may not use this server."
-        scheme, _, given = headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), self._token):
-            return 401, "invalid_api_key", "Give the token that was printed at the start as the API key."
+        try:
+            scope[PERSON] = self._who(scope)
+        except LoginError as error:
+            return 401, "invalid_api_key", str(error)
         return _size_refusal(scope, headers)
 
 

@@ -11,28 +11,35 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from app import preferences
+from app.answer_view import GROUNDING, AnswerView
+from app.identity import CLOSED
 from app.ingest_jobs import IngestJobs
 from app.jobs import WorkBoard
 from app.runs import Answering, IsCancelled, Runs
 from app.works import note_ingest, works_of
 from core.config import Settings, load_settings
-from core.errors import FourfoldError
+from core.errors import FourfoldError, SettingError
 from core.language import Bilingual
 from core.types import Question
 from orchestrator.events import AnswerEvent
-from orchestrator.history import History
+from orchestrator.grounding import Grounding
+from orchestrator.history import SECONDS_WITHOUT_A_SIGN, open_history
+from orchestrator.serialise import plain
+from orchestrator.weighing import Weigher
 
 if TYPE_CHECKING:
     from inference.extensions import ExtensibleEngine
     from inference.protocol import ModelInfo
     from orchestrator.assistant import Assistant
     from retrieval.library import Library
+    from retrieval.protocol import Embedder
     from tools.registry import ToolRegistry
 
 State = Literal["loading", "ready", "failed"]
+Models: TypeAlias = tuple["ExtensibleEngine", "Embedder"]
 # What the model's process may run for the X-ray page.
 XRAY_OPERATIONS = "interpretability.operations"
 _log = logging.getLogger(__name__)
@@ -55,13 +62,19 @@ class Container:
 
     def __init__(self, settings: Settings, build: Callable[[Settings], Parts] | None = None) -> None:
         self.settings = settings
-        self.history = History(settings.paths.conversations_file)
-        # No answer survives its process: whatever still says "streaming" was cut off.
-        self.history.close_interrupted(older_than_seconds=0.0)
-        self.runs = Runs(self.history)
+        self.history = open_history(settings)
+        # Where other processes give answers too, one is cut off when it gives no sign; else none survives its process.
+        is_shared = bool(settings.owner or settings.database_url)
+        self.history.close_interrupted(SECONDS_WITHOUT_A_SIGN if is_shared else 0.0)
+        self.weigher = Weigher(lambda: self.parts().engine, self._keep_weights, lambda: self.runs.any_running())
+        self.runs = Runs(self.history, self._weigh, is_shared)
         self.work = WorkBoard(settings.paths.jobs, works_of(self))
         self.ingest = IngestJobs(
-            settings.paths.home / "uploads", lambda: self.parts().library, lambda run: note_ingest(self.work, run)
+            settings.paths.home / "uploads",
+            lambda: self.parts().library,
+            lambda run: note_ingest(self.work, run),
+            # Somebody else's machine: its files are not for everybody who may log in.
+            uploads_only=bool(settings.owner),
         )
         self.problem: Bilingual | None = None
         self.model: ModelInfo | None = None
@@ -109,8 +122,23 @@ class Container:
 
         return answer
 
+    def _weigh(self, answer_id: str, view: AnswerView) -> None:
+        """Find out in the background what a finished answer stands on."""
+        if self.settings.weigh_answers:
+            self.weigher.ask(answer_id, view.context, view.completed)
+
+    def _keep_weights(self, answer_id: str, found: Grounding) -> None:
+        self.history.add_to_receipt(answer_id, GROUNDING, plain(found))
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything goes on here that must not be cut off."""
+        return self.runs.any_running() or any(job.is_running for job in self.work.list())
+
     def close(self) -> None:
         """Stop what runs and give the model's process back."""
+        atexit.unregister(self.close)
+        self.weigher.close()
         self.runs.cancel_all()
         self.ingest.cancel_all()
         if self._parts is not None:
@@ -147,18 +175,15 @@ class Container:
             _log.exception("warming up failed")
 
 
-def build_parts(settings: Settings) -> Parts:
-    """Open the engine and the collections that the settings name; models load when they are first used."""
-    from inference.runtime import open_engine
+def build_parts(settings: Settings, models: "Models | None" = None) -> Parts:
+    """Open the engine and the collections that the settings name, or those over `models`; they load when first used."""
     from ingest.samples import ensure_sample_collection
     from orchestrator.build import build_assistant
-    from retrieval.embedder import open_embedder
     from retrieval.library import Library
     from tools.library_parts import library_parts
     from tools.registry import ToolRegistry
 
-    engine = open_engine(settings, extensions=(XRAY_OPERATIONS,))
-    embedder = open_embedder(settings)
+    engine, embedder = models or open_models(settings)
     library = Library(settings, embedder)
     registry = ToolRegistry(settings, library_parts(library, engine))
     assistant = build_assistant(settings, engine=engine, library=library)
@@ -173,6 +198,14 @@ def build_parts(settings: Settings) -> Parts:
         _complete_vectors(library, settings)
 
     return Parts(engine, library, assistant, registry, ensure_samples, warm_up)
+
+
+def open_models(settings: Settings) -> Models:
+    """The chat model and the encoder that the settings name."""
+    from inference.runtime import open_engine
+    from retrieval.embedder import open_embedder
+
+    return open_engine(settings, extensions=(XRAY_OPERATIONS,)), open_embedder(settings)
 
 
 def _import_pages() -> None:
@@ -198,6 +231,8 @@ def _complete_vectors(library: "Library", settings: Settings) -> None:
 def adopt(changes: Mapping[str, Any]) -> None:
     """Keep changed settings and start anew with them. Raises SettingError naming the one that is wrong."""
     settings = load_settings(**changes)
+    if settings.login != "none":
+        raise SettingError(CLOSED)
     old = shared()
     preferences.save(settings.paths.settings_file, changes)
     # Work on the model that is given back now cannot go on; documents are read on by the new parts.

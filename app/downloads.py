@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from app import models_command
+from app.identity import CLOSED
 from app.jobs import Report
 from core.config import Settings
-from core.errors import FourfoldError
+from core.errors import FourfoldError, SettingError
 from core.language import Bilingual
 
 SECONDS_BETWEEN_LOOKS = 0.5
@@ -28,6 +29,8 @@ _UNKNOWN = Bilingual(
 
 def command(settings: Settings, action: str, name: str = "") -> dict[str, Any]:
     """Do what `python -m app models ACTION NAME` does; returns the same JSON. Raises FourfoldError."""
+    if settings.owner:
+        raise SettingError(CLOSED)
     return models_command.run(settings, Namespace(action=action, name=name, force=False, undo=False))
 
 

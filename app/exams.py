@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, cast
 
+from app.identity import CLOSED
 from app.jobs import Report
-from core.config import Settings, load_settings
+from core.config import Settings, changed
+from core.errors import SettingError
 from core.language import Bilingual
 from core.types import Mode
 
@@ -67,11 +69,12 @@ def try_change(box: "Container", params: Mapping[str, Any], report: Report) -> d
     """Sit the exam under changed settings beside the present ones; nothing is kept but the comparison."""
     from evaluation.exam import try_settings
 
-    changed = load_settings(**params["settings"])
+    if box.settings.owner and any(name in OTHER_PARTS for name in params["settings"]):
+        raise SettingError(CLOSED)
     trial = try_settings(
         lambda settings: _assistant(box, settings),
         box.settings,
-        changed,
+        changed(box.settings, **params["settings"]),
         params["collection"],
         params["modes"],
         lambda done, total, mark: _told(report, done, total, mark),

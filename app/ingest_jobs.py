@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.errors import FourfoldError
+from core.errors import DocumentError, FourfoldError
 from core.language import Bilingual
 from ingest.events import Embedded, FileDone, FileFailed, FileRemoved, FileRenamed, Finished, IngestEvent
 from ingest.samples import make_way
@@ -109,12 +109,20 @@ class IngestRun:
 
 
 class IngestJobs:
-    """The jobs of this process, by collection. `on_start` is told of each one that begins by itself."""
+    """The jobs of this process, by collection. `on_start` is told of each one that begins by itself.
+
+    With `uploads_only` nothing is read but what was uploaded: no path that a person types, none in a stored job.
+    """
 
     def __init__(
-        self, uploads: Path, library: Callable[[], "Library"], on_start: Callable[[IngestRun], None] = lambda _run: None
+        self,
+        uploads: Path,
+        library: Callable[[], "Library"],
+        on_start: Callable[[IngestRun], None] = lambda _run: None,
+        uploads_only: bool = False,
     ) -> None:
         self._uploads = uploads
+        self.uploads_only = uploads_only
         self._library = library
         self._on_start = on_start
         self._jobs: dict[str, IngestJob] = {}
@@ -127,7 +135,12 @@ class IngestJobs:
     def start(
         self, collection: str, paths: Sequence[Path], options: "IngestOptions | None" = None, told: bool = True
     ) -> IngestJob:
-        """Begin to ingest; where a job of this collection is running, that one is returned instead."""
+        """Begin to ingest; where a job of this collection is running, that one is returned instead.
+
+        Raises DocumentError for a path that may not be read here.
+        """
+        if self.uploads_only:
+            _refuse_others(paths, self._uploads)
         # The pipeline brings its libraries; the first page is drawn without them.
         from ingest.pipeline import IngestOptions, IngestPipeline
 
@@ -157,6 +170,19 @@ class IngestJobs:
         """Stop every job after its file, at the end of the process."""
         for job in list(self._jobs.values()):
             job.cancel()
+
+
+def _refuse_others(paths: Sequence[Path], uploads: Path) -> None:
+    own = uploads.resolve()
+    for path in paths:
+        # Resolved: no link and no `..` leads out.
+        if not path.resolve().is_relative_to(own):
+            raise DocumentError(
+                Bilingual(
+                    en="On a shared server only uploaded files are read, no folders of the server. Upload the files.",
+                    zh="在共享服务器上只读取上传的文件，不读取服务器上的文件夹。请上传文件。",
+                )
+            )
 
 
 def safe_name(name: str) -> str:

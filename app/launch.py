@@ -1,17 +1,23 @@
-"""Starts the page: Streamlit in this process, on the loopback address, silent towards the outside."""
+"""Starts the page: Streamlit in this process, on the loopback address, behind our gate, silent towards the outside."""
 
 import json
 import os
+import signal
 import socket
 import sys
+import threading
+import webbrowser
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from app import identity
 from app.theme import theme_options
 from core.config import Settings
 from core.errors import SettingError
 from core.language import Bilingual
 
 SCRIPT = Path(__file__).parent / "main.py"
+SECONDS_BEFORE_THE_BROWSER = 1.0
 PORTS_TRIED = 20
 
 
@@ -45,9 +51,16 @@ def streamlit_options(settings: Settings, port: int, open_browser: bool) -> dict
         "server.address": settings.host,
         "server.port": port,
         "server.headless": not open_browser,
-        # A page of another origin, or another name for this machine (DNS rebinding), gets no connection.
-        "server.allowedHosts": sorted({settings.host, "127.0.0.1", "localhost"}),
+        # The gate looks at both before; this is the second lock on the same door.
+        "server.allowedHosts": sorted({settings.host, "127.0.0.1", "localhost", _public_host(settings)} - {""}),
+        "server.corsAllowedOrigins": [settings.public_url] if settings.public_url else [],
         "server.enableCORS": True,
+        # A tab that reconnects goes on in its session only as the same person.
+        "server.trustedUserHeaders": json.dumps(
+            {identity.PERSON_HEADER: "person"} if settings.login == "proxy" else {}
+        ),
+        # Doors for programs: ours is the HTTP API.
+        "server.enableAgentApi": False,
         "server.enableXsrfProtection": True,
         "server.fileWatcherType": "none",
         "server.maxUploadSize": 500,
@@ -74,16 +87,31 @@ def has_display() -> bool:
 
 
 def serve(settings: Settings, port: int, open_browser: bool) -> None:
-    """Run the page until it is interrupted. Blocks."""
-    from streamlit.web import bootstrap
+    """Run the page until it is interrupted. Blocks. Raises SettingError where its login lacks a setting."""
+    import streamlit as st
+    from starlette.middleware import Middleware
 
+    from app.page_gate import PageGate
+
+    login = identity.check(settings)
     # The script reads its settings anew: what the command line said reaches it through the environment.
     os.environ.update(environment_of(settings))
     # Before any model library starts its threads: waiting threads must sleep, or they starve the page and the model.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    options = {name.replace(".", "_"): value for name, value in streamlit_options(settings, port, open_browser).items()}
-    bootstrap.load_config_options(options)
-    bootstrap.run(str(SCRIPT), False, [], options)
+    # The address of a connection is the connection's own: no X-Forwarded-For changes what the login looks at.
+    os.environ["FORWARDED_ALLOW_IPS"] = ""
+    # The server hands the signal back when it has closed: then this process ends as if by itself, and tidies up.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
+    if open_browser:
+        opening = threading.Timer(SECONDS_BEFORE_THE_BROWSER, webbrowser.open, [f"http://{settings.host}:{port}"])
+        opening.daemon = True
+        opening.start()
+    gate = Middleware(PageGate, settings=settings, login=login)
+    st.App(SCRIPT, middleware=[gate]).run(config=streamlit_options(settings, port, open_browser))
+
+
+def _public_host(settings: Settings) -> str:
+    return urlsplit(settings.public_url).hostname or ""
 
 
 def environment_of(settings: Settings) -> dict[str, str]:

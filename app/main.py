@@ -7,7 +7,7 @@ import streamlit as st
 
 from app import session, theme
 from app.views import chat
-from app.widgets import jobs, native_words, sidebar
+from app.widgets import account, jobs, native_words, sidebar
 
 # name of the view -> icon, in the order of the sidebar; each is imported when it is opened for the first time.
 PAGES = {
@@ -25,7 +25,9 @@ SIDE_BY_SIDE = ("compare", "prompts", "exam")
 
 
 def main() -> None:
-    """Draw the sidebar and the page that is chosen."""
+    """Draw the sidebar and the page that is chosen; to a stranger, only the way in."""
+    if not account.is_admitted():
+        return
     words = session.words()
     # Pictures of our own: an icon by name would be fetched from a font server.
     st.set_page_config(page_title="Fourfold", page_icon=str(theme.BRAND), layout="centered")
@@ -40,9 +42,9 @@ def main() -> None:
         st.set_page_config(layout="wide")
         st.html(theme.WIDE)
     sidebar.draw(pages["chat"])
+    native_words.draw(words.language)
     page.run()
     jobs.draw_drawer()
-    native_words.draw(words.language)
     session.keep_in_address()
     session.container().start()
 

@@ -6,8 +6,10 @@ from typing import Any, cast
 
 import streamlit as st
 
+from app import identity, people
 from app.container import Container, shared
 from app.wording import Wording
+from core.config import Settings
 from core.language import Language
 from core.types import Mode, Scope
 
@@ -18,6 +20,7 @@ _PAGES = "pages"
 _ADAPTER = "chosen_adapter"
 _SCOPE = "scope"
 _MODE = "kept_mode"
+_PERSON = "person"
 MODE_WIDGET = "mode"
 # In the address, so that a refresh finds its conversation again, and where it is searched.
 CONVERSATION_PARAMETER = "c"
@@ -34,8 +37,31 @@ class OpenPanel:
 
 
 def container() -> Container:
-    """The parts that every tab shares, loading since the first page was drawn."""
-    return shared()
+    """The parts of whoever sits before this tab: one for all where nobody logs in, else the person's own.
+
+    Raises LoginError where it is nobody's.
+    """
+    served = people.served()
+    if served is None:
+        return shared()
+    person = who(served.settings)
+    if st.session_state.setdefault(_PERSON, person.key) != person.key:
+        # Another one signed in through the same tab: nothing that the first one did here is theirs.
+        st.session_state.clear()
+        st.session_state[_PERSON] = person.key
+    return served.of(person)
+
+
+def is_shared() -> bool:
+    """Whether this is a server of several people, whose models and files are not theirs to change."""
+    return bool(container().settings.owner)
+
+
+def who(settings: Settings) -> identity.Person:
+    """The person before this tab, as our gate or Streamlit's login vouches for. Raises LoginError."""
+    if settings.login == "oidc":
+        return identity.signed_in(st.user.items())
+    return identity.unsealed(st.context.headers.get(identity.PERSON_HEADER) or "")
 
 
 def language() -> Language:
@@ -50,6 +76,11 @@ def language() -> Language:
 def choose_language(chosen: Language) -> None:
     """Switch the language of this tab."""
     st.session_state[_LANGUAGE] = chosen
+
+
+def browser_words() -> Wording:
+    """The strings in the language of the browser, for whom nothing is known yet."""
+    return Wording(_of_browser())
 
 
 def words() -> Wording:

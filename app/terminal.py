@@ -4,10 +4,11 @@ import dataclasses
 import json
 import locale
 import sys
+import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from app import prompt_library
+from app import answers_command, prompt_library
 from app.answer_view import AnswerView, fold
 from core.config import Settings
 from core.language import Bilingual, Language
@@ -32,7 +33,7 @@ def write(text: str = "", end: str = "\n") -> None:
     sys.stdout.flush()
 
 
-def ask(settings: Settings, text: str, mode: Mode, collection: str, as_json: bool) -> int:
+def ask(settings: Settings, text: str, mode: Mode, collection: str, as_json: bool, weigh: bool = False) -> int:
     """Answer one question, streaming; return 0, or 1 where no answer could be given."""
     from app.container import build_parts
 
@@ -46,12 +47,15 @@ def ask(settings: Settings, text: str, mode: Mode, collection: str, as_json: boo
             streamed += event.text if isinstance(event, TextDelta) else ""
             if not as_json:
                 _print_event(event)
+        beside = answers_command.facts(view, parts.engine, settings, weigh) if view.completed is not None else {}
     finally:
         parts.assistant.close()
     if as_json:
-        write(json.dumps(answer_json(view), ensure_ascii=False))
+        write(json.dumps({**answer_json(view), **beside}, ensure_ascii=False))
     else:
         _print_end(view, streamed)
+        for line in answers_command.lines_beside(beside, language()) if beside else ():
+            write(line)
     return 1 if view.failed is not None else 0
 
 
@@ -187,6 +191,33 @@ def jobs(settings: Settings, cancel: str | None, as_json: bool) -> int:
     for job in found:
         share = f"{job.share:4.0%}" if job.share is not None and job.is_running else "    "
         write(f"{job.id}  {job.kind:<8} {job.state:<11} {share}  {job.title}  {job.detail.in_(language())}")
+    return 0
+
+
+def people(settings: Settings, key: str | None, revoke: str | None, remove: str | None, as_json: bool) -> int:
+    """List the people of a shared server, make or end an API key of one, or delete everything of one."""
+    from app import people as served
+
+    done: dict[str, object] = {}
+    if key is not None:
+        done["key"] = served.make_key(settings, served.find(settings, key))
+    if revoke is not None:
+        served.revoke_key(settings, served.find(settings, revoke))
+        done["revoked"] = revoke
+    if remove is not None:
+        served.remove(settings, served.find(settings, remove))
+        done["removed"] = remove
+    if not done:
+        done["people"] = [dataclasses.asdict(one) for one in served.known(settings)]
+    if as_json:
+        write(json.dumps(done, ensure_ascii=False))
+        return 0
+    for one in served.known(settings) if "people" in done else ():
+        since = time.strftime("%Y-%m-%d", time.localtime(one.since))
+        write(f"{one.person.key}  {since}  {'key' if one.has_key else '   '}  {one.person.name}")
+    for name, value in done.items():
+        if name != "people":
+            write(f"{name}: {value}")
     return 0
 
 

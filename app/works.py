@@ -27,7 +27,7 @@ _TRAINING_STATES: dict[str, JobState] = {"finished": "finished", "failed": "fail
 
 def works_of(box: "Container") -> dict[str, Work]:
     """What can be started from a page of this container, by kind."""
-    return {
+    works: dict[str, Work] = {
         "ingest": lambda params, report: _ingest(box, params, report),
         "prompts": lambda params, report: try_variants(box, params, report),
         "search": lambda params, report: search_prompt(box, params, report),
@@ -36,6 +36,10 @@ def works_of(box: "Container") -> dict[str, Work]:
         "download": lambda params, report: download(box.settings, params, report),
         "trial": lambda params, report: try_change(box, params, report),
     }
+    if box.settings.owner:
+        # The models are the server's.
+        del works["download"]
+    return works
 
 
 def all_jobs(settings: Settings) -> list[Job]:

@@ -53,4 +53,4 @@ def open_database(path: Path, url: str, owner: str, steps: Mapping[int, str]) ->
         return SqliteFile(path, steps[1], max(steps), {version: step for version, step in steps.items() if version > 1})
     from core.postgres import PostgresSchema
 
-    return PostgresSchema(url, f"fourfold_{owner or 'home'}", steps)
+    return PostgresSchema(url, owner, steps)

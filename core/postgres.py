@@ -23,31 +23,19 @@ _MOST_CONNECTIONS = 16
 class PostgresSchema:
     """One schema, made with its tables where it is missing. Thread-safe."""
 
-    def __init__(self, url: str, schema: str, steps: Mapping[int, str]) -> None:
+    def __init__(self, url: str, owner: str, steps: Mapping[int, str]) -> None:
         """`url` as libpq reads it; `steps` lead from each version of the tables to the next, from 1."""
         self._pool = _pool(url)
-        self._schema = schema
-        with self._connection() as connection:
-            _prepare(connection, schema, steps)
+        self._schema = schema_of(owner)
+        with _connection(self._pool) as connection:
+            _prepare(connection, self._schema, steps)
 
     @contextmanager
     def transaction(self) -> Iterator[Statements]:
         """Statements in this schema, committed at the end of the block or undone where it raises."""
-        with self._connection() as connection:
+        with _connection(self._pool) as connection:
             _enter(connection, self._schema)
             yield _Statements(connection)
-
-    @contextmanager
-    def _connection(self) -> Iterator["Connection[Any]"]:
-        """A connection in a transaction; what goes wrong on it becomes a DatabaseError."""
-        import psycopg
-        from psycopg_pool import PoolTimeout
-
-        try:
-            with self._pool.connection() as connection, connection.transaction():
-                yield connection
-        except (psycopg.Error, PoolTimeout) as error:
-            raise DatabaseError(_describe(error)) from error
 
 
 class _Statements:
@@ -59,6 +47,32 @@ class _Statements:
         text = sql.replace("?", "%s").replace("rowid", "number").replace(" LIKE ", " ILIKE ")
         kept = [value.replace("\x00", "") if isinstance(value, str) else value for value in values]
         return cast(Rows, self._connection.execute(cast(Any, text), kept))
+
+
+def drop_schema(url: str, owner: str) -> None:
+    """Delete everything that the server at `url` keeps of an owner. Raises DatabaseError."""
+    from psycopg import sql
+
+    with _connection(_pool(url)) as connection:
+        connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(schema_of(owner))))
+
+
+def schema_of(owner: str) -> str:
+    """The name of an owner's schema."""
+    return f"fourfold_{owner or 'home'}"
+
+
+@contextmanager
+def _connection(pool: "ConnectionPool[Any]") -> Iterator["Connection[Any]"]:
+    """A connection in a transaction; what goes wrong on it becomes a DatabaseError."""
+    import psycopg
+    from psycopg_pool import PoolTimeout
+
+    try:
+        with pool.connection() as connection, connection.transaction():
+            yield connection
+    except (psycopg.Error, PoolTimeout) as error:
+        raise DatabaseError(_describe(error)) from error
 
 
 @functools.cache

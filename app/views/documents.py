@@ -92,11 +92,19 @@ def _add(name: str, words: Wording) -> None:
     running = session.container().ingest.job(name)
     with st.form("add_files", clear_on_submit=True, border=False):
         files = st.file_uploader(words("documents.drop"), accept_multiple_files=True, key="uploaded")
-        folder = st.text_input(words("documents.folder"), placeholder=words("documents.folder_hint"))
-        sync = st.checkbox(words("documents.sync"), help=words("documents.sync_help"))
+        folder, sync = _folder(words)
         busy = running is not None and not running.is_over
         if st.form_submit_button(words("documents.add"), icon=":material/library_add:", disabled=busy):
             _start(name, list(files or ()), folder.strip(), sync)
+
+
+def _folder(words: Wording) -> tuple[str, bool]:
+    """A folder of this machine, and whether what is gone from it goes; none where the machine is not the person's."""
+    if session.container().ingest.uploads_only:
+        st.caption(words("account.uploads_only"))
+        return "", False
+    folder = st.text_input(words("documents.folder"), placeholder=words("documents.folder_hint"))
+    return folder, st.checkbox(words("documents.sync"), help=words("documents.sync_help"))
 
 
 def _start(name: str, files: list[Any], folder: str, sync: bool) -> None:
@@ -229,14 +237,6 @@ def _card(library: Library, name: str, record: DocumentRecord, words: Wording) -
         _edit(library, name, record, words)
 
 
-def _facts(record: DocumentRecord, words: Wording) -> None:
-    facts = [
-        (words.or_key("card", key), _fact(key, value, words))
-        for key, value in record.card.items()
-        if isinstance(value, str | int | float) and value not in ("", 0)
-    ]
-    with st.container(horizontal=True, gap="medium"):
-        for label, value in facts:
 def _fact(key: str, value: str | int | float, words: Wording) -> str:
     """A fact of a document's card as a person reads it."""
     if isinstance(value, float):
@@ -246,6 +246,14 @@ def _fact(key: str, value: str | int | float, words: Wording) -> str:
     return words.or_key("language", value) if key == "language" else value
 
 
+def _facts(record: DocumentRecord, words: Wording) -> None:
+    facts = [
+        (words.or_key("card", key), _fact(key, value, words))
+        for key, value in record.card.items()
+        if isinstance(value, str | int | float) and value not in ("", 0)
+    ]
+    with st.container(horizontal=True, gap="medium"):
+        for label, value in facts:
             with st.container(width="content", gap=None):
                 st.caption(label)
                 st.text(value)

@@ -212,7 +212,8 @@ def _try(store: ExamStore, name: str, items: Sequence[ExamItem], words: Wording)
             for key, (low, high) in TRIED.items()
         }
         wanted["temperature"] = st.number_input(words("settings.temperature"), 0.0, 5.0, settings.temperature)
-        wanted["model"] = st.text_input(words("settings.model"), settings.model, help=words("settings.model_help"))
+        if not session.is_shared():
+            wanted["model"] = st.text_input(words("settings.model"), settings.model, help=words("settings.model_help"))
         if st.form_submit_button(words("exam.try"), type="primary", disabled=jobs.is_busy("trial")):
             changed = {key: value for key, value in wanted.items() if value != getattr(settings, key)}
             if changed:
@@ -242,7 +243,8 @@ def _verdict(job: Job, words: Wording) -> None:
             st.caption(f"– {plain_label(question, 160)}")
     else:
         st.success(said, icon=":material/check:")
-    if st.button(words("exam.use_anyway" if result["is_worse"] else "exam.use"), key="use_settings"):
+    label = words("exam.use_anyway" if result["is_worse"] else "exam.use")
+    if not session.is_shared() and st.button(label, key="use_settings"):
         changes.make(lambda: container.adopt(job.params["settings"]), words)
 
 

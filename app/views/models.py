@@ -33,6 +33,9 @@ def draw() -> None:
         st.error(plain_label(box.problem.in_(words.language), 600), icon=":material/error:")
     else:
         st.caption(":material/hourglass_top: " + words("model.loading"))
+    if session.is_shared():
+        st.caption(words("account.by_the_server"))
+        return
     _others(box, words)
     _settings(box, words)
     _doctor(words)
@@ -54,7 +57,8 @@ def _model(model: ModelInfo, words: Wording) -> None:
                 st.caption(words(f"models.{name}"))
                 st.text(value)
         st.caption(plain_label(model.device, 200))
-        st.caption(plain_label(model.path, 200))
+        if not session.is_shared():
+            st.caption(plain_label(model.path, 200))
 
 
 def _others(box: Container, words: Wording) -> None:

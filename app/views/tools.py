@@ -29,6 +29,9 @@ def draw() -> None:
     scope = Scope(collection=session.collection())
     for entry in registry.all(scope):
         _tool(entry, registry, words)
+    if session.is_shared():
+        # Tools of one's own run code with the rights of the server.
+        return
     st.subheader(words("tools.yours"))
     st.caption(words("tools.folder", path=plain_label(str(box.settings.paths.user_tools), 200)))
     if st.button(words("tools.reload"), icon=":material/refresh:"):

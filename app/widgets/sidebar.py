@@ -6,7 +6,7 @@ import streamlit as st
 
 from app import session
 from app.container import Container
-from app.widgets import jobs
+from app.widgets import account, jobs
 from app.widgets.answer_text import plain_label
 from app.widgets.listener import listen_for_search
 from core.language import Language
@@ -34,6 +34,7 @@ def draw(chat_page: Any) -> None:
         st.space("small")
         jobs.draw_line()
         model_state()
+        account.draw(words)
         st.segmented_control(
             words("sidebar.language"),
             list(_NAMES),
@@ -65,10 +66,10 @@ def _conversations(chat_page: Any) -> None:
     with st.container(gap=None, key="conversations"):
         for conversation in found[:shown]:
             _row(conversation, chat_page)
-
         if len(found) > shown and st.button(words("sidebar.more"), key="more_conversations", type="tertiary"):
             st.session_state[_SHOWN] = shown * 4
             st.rerun()
+
 
 def _row(conversation: Conversation, chat_page: Any) -> None:
     words = session.words()
