@@ -61,7 +61,9 @@ class Settings(BaseSettings):
     chunk_tokens: int = Field(190, ge=32, le=4096, description="longest passage in the encoder's tokens")
     chunk_overlap: int = Field(24, ge=0, le=1024, description="tokens shared by neighbouring passages")
 
-    index_url: str = Field("", repr=False, description="server that keeps moved indexes, postgresql://…; empty: none")
+    index_url: str = Field(
+        "", repr=False, description="server that keeps moved indexes, postgresql://… or milvus://…; empty: none"
+    )
 
     active_tools: tuple[str, ...] = Field((), description="tools that may be called; empty: all that are known")
     community_tools: tuple[str, ...] = Field((), description="LangChain tools by import path, `package.module:name`")

@@ -12,7 +12,7 @@ from core.config import Settings, load_settings
 from core.errors import FourfoldError, SettingError
 from core.language import Bilingual
 from core.types import DEFAULT_COLLECTION, Scope, ScoredChunk
-from retrieval.backends.contract import Backend
+from retrieval.backends.contract import Backend, CollectionKey
 from retrieval.backends.moving import Moved, move_back, move_to
 from retrieval.backends.opening import open_backend
 from retrieval.embedder import open_embedder
@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     move = commands.add_parser("move", help="move a collection's index to a server, or back")
     move.add_argument("--collection", required=True, metavar="NAME")
-    move.add_argument("--to", required=True, metavar="URL", help=f"postgresql://…, or `{LOCAL}` for this machine")
+    move.add_argument("--to", required=True, metavar="URL", help=f"postgresql://…, milvus://…, or `{LOCAL}`")
     move.add_argument("--keep", action="store_true", help="moving back: leave the server's copy where it is")
     move.set_defaults(command=_move)
     search = commands.add_parser("search", help="search a collection; no model is asked")
@@ -59,6 +59,9 @@ def _parser() -> argparse.ArgumentParser:
         search.add_argument(f"--{name}", type=_day, metavar="YYYY-MM-DD", help="by the day of the last change")
     search.add_argument("--json", action="store_true", help="print one JSON object")
     search.set_defaults(command=_search)
+    drop = commands.add_parser("drop", help="delete a collection's copy on the server of FOURFOLD_INDEX_URL")
+    drop.add_argument("--collection", required=True, metavar="NAME")
+    drop.set_defaults(command=_drop)
     where = commands.add_parser("where", help="tell where each collection is searched")
     where.set_defaults(command=_where)
     return parser
@@ -113,9 +116,17 @@ def _move(settings: Settings, options: argparse.Namespace) -> None:
     _print_moved(options.collection, move_back(library, options.collection, _to_drop(settings, options)))
 
 
+def _drop(settings: Settings, options: argparse.Namespace) -> None:
+    server = _server(settings)
+    is_gone = server.forget(CollectionKey(options.collection, "", "", 0, settings.owner))
+    print(f"{options.collection}: {'dropped' if is_gone else 'nothing there'}  {server.name}")
+
+
 def _to_drop(settings: Settings, options: argparse.Namespace) -> Backend | None:
-    if options.keep:
-        return None
+    return None if options.keep else _server(settings)
+
+
+def _server(settings: Settings) -> Backend:
     if not settings.index_url:
         raise SettingError(
             Bilingual(

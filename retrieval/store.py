@@ -7,7 +7,6 @@ is one transaction: after it returns its effect survives a power cut, and before
 import sqlite3
 import threading
 import time
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,7 +31,7 @@ from retrieval.records import (
 )
 from retrieval.schema import FILE_NAME, create_file, open_connection
 from retrieval.tables import TableData, TableFile, TableRecord
-from retrieval.writing import insert_chunks, insert_document, known_vectors
+from retrieval.writing import insert_chunks, insert_document, known_vectors, new_document_id
 
 _CHUNK_COLUMNS = (
     "SELECT c.*, d.id AS document_id, d.title, d.uri FROM chunks AS c JOIN documents AS d ON d.number = c.document"
@@ -164,7 +163,7 @@ class CollectionStore:
             known = connection.execute(_DOCUMENT_COLUMNS + " WHERE d.uri = ?", (document.uri,)).fetchone()
             before = record_from_row(known) if known else None
             kept_tags = tuple(tags) if tags is not None else (before.tags if before else ())
-            document_id = before.id if before else uuid.uuid4().hex[:16]
+            document_id = before.id if before else new_document_id(connection, document.uri)
             vectors = known_vectors(connection, chunks)
             connection.execute("DELETE FROM documents WHERE uri = ?", (document.uri,))
             number = insert_document(connection, document_id, document, kept_tags, card or {}, status)

@@ -1,5 +1,6 @@
 """The rows of a document: what `CollectionStore.put_document` writes inside its transaction."""
 
+import itertools
 import sqlite3
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,6 +16,18 @@ def known_vectors(connection: sqlite3.Connection, chunks: Iterable[Chunk]) -> di
     hashes = {hash_text(chunk.embedded_text) for chunk in chunks}
     found = {key: connection.execute(query, (key,)).fetchone() for key in hashes}
     return {key: row["vector"] for key, row in found.items() if row is not None}
+
+
+def new_document_id(connection: sqlite3.Connection, uri: str) -> str:
+    """The id of a document that was not here: by its uri alone, so that every machine gives the same one.
+
+    Where a document that was renamed since still has it, the next one that is free.
+    """
+    for attempt in itertools.count():
+        found = hash_text(f"{uri}\n{attempt}")[:16]
+        if connection.execute("SELECT 1 FROM documents WHERE id = ?", (found,)).fetchone() is None:
+            return found
+    raise AssertionError("unreachable")
 
 
 def insert_document(

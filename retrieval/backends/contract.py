@@ -62,12 +62,17 @@ class CollectionKey:
 class RemoteCollection(Protocol):
     """One collection on a server. Thread-safe. Every method may raise BackendError naming the server."""
 
+    @property
+    def rows_at_once(self) -> int:
+        """How many chunks or vectors a change should bring, where there are so many."""
+        ...
+
     def watermark(self) -> Watermark:
         """How far the copy goes."""
         ...
 
     def apply(self, change: Change) -> None:
-        """Take a change in, in one commit together with its watermark. Doing it twice changes nothing more."""
+        """Take a change in. Its watermark holds once all of it does; doing it twice changes nothing more."""
         ...
 
     def counts(self) -> dict[str, int]:
@@ -122,6 +127,10 @@ class Backend(Protocol):
 
         Raises BackendError where another encoder made it.
         """
+        ...
+
+    def forget(self, key: CollectionKey) -> bool:
+        """Delete the copy of this tenant's collection, whatever made it; False where there is none."""
         ...
 
     def close(self) -> None:

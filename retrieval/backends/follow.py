@@ -15,7 +15,6 @@ from retrieval.protocol import Vectors
 from retrieval.store import CollectionStore
 
 Progress = Callable[[int, int], None]
-_ROWS = 500
 _SAMPLE = 50
 _COMPARED = 10
 
@@ -44,7 +43,7 @@ def follow(store: CollectionStore, remote: RemoteCollection, progress: Progress 
             remote.clear()
             mark = Watermark()
         to_send, sent = _missing(store, mark), 0
-        for change in _changes(store, mark, end):
+        for change in _changes(store, mark, end, remote.rows_at_once):
             remote.apply(change)
             sent += len(change.rows) + len(change.numbers)
             progress(sent, to_send)
@@ -59,19 +58,19 @@ def _missing(store: CollectionStore, mark: Watermark) -> int:
     return int(row[0])
 
 
-def _changes(store: CollectionStore, mark: Watermark, end: Watermark) -> Iterator[Change]:
+def _changes(store: CollectionStore, mark: Watermark, end: Watermark, most: int) -> Iterator[Change]:
     documents = {record.id: record.number for record in store.documents()}
     rows: list[Row] = []
     for number, chunk in store.iter_chunks(mark.chunks):
         rows.append(Row(number, documents[chunk.document_id], field_terms(chunk)))
-        if len(rows) == _ROWS:
+        if len(rows) == most:
             mark = replace(mark, chunks=number)
             yield Change(mark, rows=rows)
             rows = []
     mark = replace(mark, chunks=end.chunks)
     if rows:
         yield Change(mark, rows=rows)
-    for keys, vectors in store.iter_vectors(mark.vectors, batch=_ROWS):
+    for keys, vectors in store.iter_vectors(mark.vectors, batch=most):
         mark = replace(mark, vectors=int(keys[-1, 0]))
         yield Change(mark, numbers=keys[:, 1], vectors=vectors)
     gone = [int(row[0]) for row in store.rows("SELECT chunk FROM removed WHERE sequence > ?", (mark.removed,))]

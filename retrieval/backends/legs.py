@@ -43,7 +43,7 @@ class RemoteDenseLeg:
     ) -> list[DenseHit]:
         """The best `top_k` chunks that live, best first; in `documents` only, where they are given."""
         found = self._remote.search_vectors(vector, top_k + _SPARE, documents)
-        scores = {hit.number: hit.score for hit in found if alive[hit.number]}
+        scores = {hit.number: hit.score for hit in found if _lives(alive, hit.number)}
         scores.update(self._tail.search(vector, top_k, alive))
         return best_first(scores, top_k)
 
@@ -81,7 +81,7 @@ class RemoteLexicalLeg:
         self._learn(query)
         hits = self._tail.search(query, top_k, documents)
         hits += self._remote.search_words(query, top_k + _SPARE, documents)
-        living = [hit for hit in hits if alive[hit.number]]
+        living = [hit for hit in hits if _lives(alive, hit.number)]
         return sorted(living, key=lambda hit: (-hit.score, hit.number))[:top_k]
 
     def ceiling(self, query: LexicalQuery) -> float:
@@ -93,3 +93,8 @@ class RemoteLexicalLeg:
         asked = {(field, term) for field in FIELD_WEIGHTS for term in query.by_field[field]} - self._known.keys()
         if asked:
             self._known.update(dict.fromkeys(asked, 0) | self._remote.frequencies(asked))
+
+
+def _lives(alive: NDArray[np.bool_], number: int) -> bool:
+    """A chunk that the copy took in after the reader looked is left to the reader's next look."""
+    return number < len(alive) and bool(alive[number])

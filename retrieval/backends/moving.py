@@ -49,7 +49,7 @@ def move_back(library: Library, name: str, backend: Backend | None) -> Moved:
         counts = store.counts()
         refresh_indexes(store, compact=library.is_compact(counts["vectors"]), force=True)
         if backend is not None:
-            backend.open(key_of(store, library.settings.owner)).drop()
+            backend.forget(key_of(store, library.settings.owner))
     return Moved(server, counts["chunks"], counts["vectors"], 1.0)
 
 

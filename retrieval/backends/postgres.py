@@ -17,8 +17,8 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from core.errors import BackendError
-from core.language import Bilingual
 from retrieval.backends.contract import Change, CollectionKey, Row, Watermark
+from retrieval.backends.messages import describe_failure, describe_mismatch
 from retrieval.backends.postgres_words import FIELDS, NO_TOTALS, WordSearch
 from retrieval.legs import DenseHit
 from retrieval.lexical_index import Field, LexicalHit, LexicalQuery
@@ -92,7 +92,7 @@ class PostgresBackend:
             with self._pool.connection() as connection:
                 yield connection
         except (psycopg.Error, PoolTimeout) as error:
-            raise BackendError(_describe(self._name, error)) from error
+            raise BackendError(describe_failure(self._name, error)) from error
 
     def health(self) -> str:
         """Versions of the server and of pgvector."""
@@ -111,13 +111,23 @@ class PostgresBackend:
                 connection.execute(_CATALOGUE)
             number, identity, encoder, dimension = _entry(connection, key)
             if (encoder, dimension) != (key.encoder, key.dimension):
-                raise BackendError(_describe_mismatch(self._name, key, encoder))
+                raise BackendError(describe_mismatch(self._name, key, encoder))
             connection.execute(_tables(number, dimension))
         self._is_prepared = True
         collection = PostgresCollection(self, number)
         if identity != key.identity:
             collection.clear(key.identity)
         return collection
+
+    def forget(self, key: CollectionKey) -> bool:
+        """Delete the copy of this tenant's collection, whatever made it; False where there is none."""
+        query = "SELECT id FROM fourfold.collections WHERE tenant = %s AND name = %s"
+        with self.connection() as connection:
+            connection.execute(_CATALOGUE)
+            row = connection.execute(query, (key.tenant, key.name)).fetchone()
+        if row is not None:
+            PostgresCollection(self, row[0]).drop()
+        return row is not None
 
     def close(self) -> None:
         """Close the connections."""
@@ -126,6 +136,8 @@ class PostgresBackend:
 
 class PostgresCollection:
     """One collection on a PostgreSQL server."""
+
+    rows_at_once = 500
 
     def __init__(self, backend: PostgresBackend, number: int) -> None:
         self._backend = backend
@@ -304,22 +316,3 @@ def _tables(number: int, dimension: int) -> sql.Composed:
 
 def _as_text(vector: Vectors) -> str:
     return "[" + ",".join(map(repr, np.asarray(vector, np.float32).tolist())) + "]"
-
-
-def _describe(name: str, error: Exception) -> Bilingual:
-    # The reason only: libpq repeats the address, and with it a user's name.
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return Bilingual(
-        en=f"The index server {name} (setting index_url) does not do its work: {reason}. "
-        f"Start it, or empty index_url to search on this machine.",
-        zh=f"索引服务器 {name}（设置项 index_url）无法工作：{reason}。请启动该服务器，或清空 index_url 以在本机检索。",
-    )
-
-
-def _describe_mismatch(name: str, key: CollectionKey, known: str) -> Bilingual:
-    return Bilingual(
-        en=f"On {name} the collection {key.name!r} was made with the encoder {known!r}, but {key.encoder!r} is set. "
-        f"Go back to it, or drop the copy: python -m retrieval drop --collection {key.name}",
-        zh=f"{name} 上的知识库“{key.name}”由编码器“{known}”建立，而当前设置为“{key.encoder}”。"
-        f"请改回原设置，或删除该副本：python -m retrieval drop --collection {key.name}",
-    )

@@ -1,5 +1,7 @@
 """Collections made of a few real sentences, with the encoder that needs no model."""
 
+import importlib
+import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from retrieval.fakes import HashEmbedder
 from retrieval.library import Library
 from retrieval.protocol import Embedder
 from retrieval.store import CollectionStore
+from tests.retrieval.milvus_server import MilvusProcess
 
 
 def document(uri: str, *texts: str, **metadata: object) -> tuple[Document, list[Chunk]]:
@@ -40,3 +43,33 @@ def library(tmp_path: Path) -> Library:
 def store(tmp_path: Path) -> Iterator[CollectionStore]:
     with CollectionStore(tmp_path / "c", writable=True, name="notes") as opened:
         yield opened
+
+
+def _skip_without(*modules: str) -> None:
+    missing = [name for name in modules if not importlib.util.find_spec(name)]
+    if missing:
+        pytest.skip(f"{', '.join(missing)} not installed: pip install -r requirements-dev.txt")
+
+
+@pytest.fixture(scope="session")
+def milvus_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real Milvus server, in a folder that the tests throw away."""
+    _skip_without("milvus", "pymilvus")
+    server = MilvusProcess(tmp_path_factory.mktemp("milvus"))
+    yield server.start()
+    server.stop()
+
+
+def emptied(url: str) -> str:
+    """The same server, with nothing of ours on it."""
+    if url.startswith("milvus"):
+        pymilvus = importlib.import_module("pymilvus")
+        client = pymilvus.MilvusClient(url.replace("milvus", "http", 1), timeout=30)
+        for name in client.list_collections():
+            client.drop_collection(name)
+        client.close()
+        return url
+    psycopg = importlib.import_module("psycopg")
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA IF EXISTS fourfold CASCADE")
+    return url

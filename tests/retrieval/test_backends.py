@@ -1,5 +1,6 @@
-"""One suite for every place where a search index may live: on this machine, and in a real PostgreSQL with pgvector."""
+"""One suite for every place where a search index may live: here, a real PostgreSQL with pgvector, a real Milvus."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from retrieval.lexical_tail import LexicalTail
 from retrieval.library import Library
 from retrieval.store import CollectionStore
 from retrieval.view import CollectionView
-from tests.retrieval.conftest import put
+from tests.retrieval.conftest import document, emptied, put
 
 TEXTS = (
     ("/en/fox.md", "The quick brown fox jumps over the lazy dog.", "A fox is a small animal with a red tail."),
@@ -47,13 +48,15 @@ QUESTIONS = (
 Opened = Callable[[CollectionStore], CollectionView]
 
 
-@pytest.fixture
-def backend(postgres_url: str) -> Iterator[Backend]:
-    import psycopg
+@pytest.fixture(params=["postgres", "milvus"])
+def server_url(request: pytest.FixtureRequest) -> str:
+    """Each kind of server in turn, with nothing of ours on it."""
+    return emptied(request.getfixturevalue(f"{request.param}_url"))
 
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute("DROP SCHEMA IF EXISTS fourfold CASCADE")
-    opened = open_backend(postgres_url)
+
+@pytest.fixture
+def backend(server_url: str) -> Iterator[Backend]:
+    opened = open_backend(server_url)
     yield opened
     opened.close()
 
@@ -67,8 +70,8 @@ def filled(store: CollectionStore) -> CollectionStore:
     return store
 
 
-@pytest.fixture(params=["embedded", "postgres"])
-def opened(request: pytest.FixtureRequest) -> Opened:
+@pytest.fixture(params=["embedded", "postgres", "milvus"])
+def opened(request: pytest.FixtureRequest) -> Iterator[Opened]:
     """Brings the index up to the store, in the place under test, and opens it for searching."""
     if request.param == "embedded":
 
@@ -76,15 +79,17 @@ def opened(request: pytest.FixtureRequest) -> Opened:
             refresh_indexes(store, force=True)
             return CollectionView(store)
 
-        return local
-    backend: Backend = request.getfixturevalue("backend")
+        yield local
+        return
+    backend = open_backend(emptied(request.getfixturevalue(f"{request.param}_url")))
 
     def remote(store: CollectionStore) -> CollectionView:
         collection = backend.open(key_of(store))
         follow(store, collection)
         return CollectionView(store, collection)
 
-    return remote
+    yield remote
+    backend.close()
 
 
 def oracle(store: CollectionStore, question: str, documents: set[int] | None = None) -> dict[int, float]:
@@ -131,10 +136,10 @@ def test_a_filter_is_part_of_the_search(filled: CollectionStore, opened: Opened)
     assert {hit.number: hit.score for hit in words} == pytest.approx(oracle(filled, "防守 fox", documents), rel=1e-4)
 
 
-def test_a_filter_that_leaves_many_goes_through_the_graph(filled: CollectionStore, backend: Backend, postgres_url: str):
-    follow(filled, backend.open(key_of(filled)))
+def test_a_filter_that_leaves_many_goes_through_the_graph(filled: CollectionStore, postgres_url: str):
     from retrieval.backends.postgres import PostgresBackend
 
+    follow(filled, open_backend(emptied(postgres_url)).open(key_of(filled)))
     walker = PostgresBackend(postgres_url, exact_below=0)
     vector = HashEmbedder().embed_query("quick brown fox")
     alive, documents = CollectionView(filled).chosen(Scope("notes", folders=("/zh",)))
@@ -202,7 +207,7 @@ def test_tenants_and_encoders_are_kept_apart(filled: CollectionStore, backend: B
     assert again.counts() == {"chunks": 0, "vectors": 0}
 
 
-def test_a_collection_answers_the_same_here_and_there_and_back(tmp_path: Path, postgres_url: str, backend: Backend):
+def test_a_collection_answers_the_same_here_and_there_and_back(tmp_path: Path, server_url: str, backend: Backend):
     local = Library(Settings(home=tmp_path), HashEmbedder())
     with local.writer("notes") as store:
         for uri, *texts in TEXTS:
@@ -210,16 +215,31 @@ def test_a_collection_answers_the_same_here_and_there_and_back(tmp_path: Path, p
     before = answers(local)
     moved = move_to(local, "notes", backend)
     assert (moved.chunks, moved.vectors, moved.overlap) == (10, 10, 1.0)
-    served = Library(Settings(home=tmp_path, index_url=postgres_url), HashEmbedder())
+    served = Library(Settings(home=tmp_path, index_url=server_url), HashEmbedder())
     assert answers(served) == before
     with served.writer("notes") as store:
         put(store, served.embedder, "/en/zebra.md", "Zebras have stripes.")
     assert backend.open(key_of(served.reader("notes"))).counts() == {"chunks": 11, "vectors": 11}
     move_back(local, "notes", backend)
-    back = Library(Settings(home=tmp_path, index_url=postgres_url), HashEmbedder())
+    back = Library(Settings(home=tmp_path, index_url=server_url), HashEmbedder())
     with back.reader("notes") as store:
         assert back.remote(store) is None
     assert answers(back) == answers(Library(Settings(home=tmp_path), HashEmbedder()))
+
+
+def test_two_people_with_one_name_for_a_collection_do_not_meet(tmp_path: Path, server_url: str, backend: Backend):
+    found = {}
+    for person, text in (("ann", "The zebra of Ann has stripes."), ("bob", "The zebra of Bob has none.")):
+        home = Settings(home=tmp_path / "people" / person, shared_home=tmp_path, index_url=server_url)
+        library = Library(home.model_copy(update={"index_url": ""}), HashEmbedder())
+        with library.writer("notes") as store:
+            put(store, library.embedder, "/zebra.md", text)
+        move_to(library, "notes", backend)
+        found[person] = Library(home, HashEmbedder())
+    for person, library in found.items():
+        hits = library.searcher().retrieve("zebra stripes none", Scope("notes"), 5).chunks
+        assert [hit.chunk.text.split()[3].lower() for hit in hits] == [person]
+        assert len(library.view("notes").dense.sample()) == 1
 
 
 def answers(library: Library) -> list[list[str]]:
@@ -227,10 +247,11 @@ def answers(library: Library) -> list[list[str]]:
     return [[hit.chunk.text for hit in searcher.retrieve(text, Scope("notes"), 3).chunks] for text in QUESTIONS]
 
 
-def test_a_mover_that_is_killed_goes_on_where_it_was(tmp_path: Path, postgres_url: str, backend: Backend):
+def test_a_mover_that_is_killed_goes_on_where_it_was(tmp_path: Path, server_url: str, backend: Backend):
     local = Library(Settings(home=tmp_path), HashEmbedder())
     with local.writer("notes") as store:
-        put(store, local.embedder, "/many.md", *(f"Passage {n} of the very long file." for n in range(1000)))
+        size = backend.open(key_of(store)).rows_at_once
+        put_many(store, 2 * size)
     script = (
         "import sys; from pathlib import Path; from core.config import Settings\n"
         "from retrieval.fakes import HashEmbedder; from retrieval.library import Library\n"
@@ -240,18 +261,54 @@ def test_a_mover_that_is_killed_goes_on_where_it_was(tmp_path: Path, postgres_ur
         "move_to(library, 'notes', open_backend(sys.argv[2]), lambda done, all_: print(done, flush=True))"
     )
     mover = subprocess.Popen(
-        [sys.executable, "-c", script, str(tmp_path), postgres_url], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", script, str(tmp_path), server_url], stdout=subprocess.PIPE, text=True
     )
     assert mover.stdout
-    assert [int(mover.stdout.readline()) for _ in range(3)] == [500, 1000, 1500]
+    assert [int(mover.stdout.readline()) for _ in range(3)] == [size, 2 * size, 3 * size]
     mover.send_signal(signal.SIGKILL)
     mover.wait()
     sent: list[int] = []
     moved = move_to(local, "notes", backend, lambda done, all_: sent.append(all_))
-    assert (moved.chunks, moved.vectors) == (1000, 1000)
-    # Chunks and vectors are 2,000 in all; what was committed before the kill was not sent again.
-    assert sent[0] <= 2000 - 1500
+    assert (moved.chunks, moved.vectors) == (2 * size, 2 * size)
+    # Chunks and vectors are four sizes in all; what was committed before the kill was not sent again.
+    assert sent[0] <= size
     assert moved.overlap >= 0.95
+
+
+def put_many(store: CollectionStore, count: int) -> None:
+    """One document of so many short passages, with their vectors."""
+    embedder = HashEmbedder()
+    store.put_document(*document("/many.md", *(f"Passage {n} of the very long file." for n in range(count))))
+    pending = store.chunks_without_vectors(count)
+    store.put_vectors([c.id for c in pending], embedder.embed_documents([c.embedded_text for c in pending]))
+
+
+def test_a_change_that_was_cut_off_in_milvus_is_counted_anew(filled: CollectionStore, milvus_url: str):
+    import pymilvus
+
+    backend = open_backend(emptied(milvus_url))
+    remote = backend.open(key_of(filled))
+    follow(filled, remote)
+    whole = remote.field_lengths()
+    client = pymilvus.MilvusClient(milvus_url.replace("milvus", "http", 1), timeout=30)
+    (words,) = [name for name in client.list_collections() if name.endswith("words")]
+    # As a mover leaves it that was killed after its rows were written and before it said so.
+    state = json.loads(client.describe_collection(words)["properties"]["fourfold.state"])
+    cut_off = {**state, "chunks": 4, "totals": [4, 1, 1, 1], "open": True}
+    client.alter_collection_properties(words, {"fourfold.state": json.dumps(cut_off)})
+    assert follow(filled, remote) == remote.watermark()
+    assert remote.field_lengths() == whole
+    assert remote.counts() == {"chunks": 10, "vectors": 10}
+    client.close()
+    backend.close()
+
+
+def test_a_copy_is_dropped_whatever_made_it(filled: CollectionStore, backend: Backend):
+    key = key_of(filled)
+    follow(filled, backend.open(key))
+    assert backend.forget(CollectionKey(key.name, "", "another-encoder", 3))
+    assert not backend.forget(key)
+    assert backend.open(key).counts() == {"chunks": 0, "vectors": 0}
 
 
 def test_a_server_that_is_not_there_is_named_without_its_password():
@@ -261,6 +318,16 @@ def test_a_server_that_is_not_there_is_named_without_its_password():
     assert "secret" not in str(caught.value)
     assert "ann" not in backend.name
     backend.close()
+
+
+def test_a_milvus_that_is_not_there_is_named_without_its_password():
+    backend = open_backend("milvus://ann:secret@127.0.0.1:9/none")
+    with pytest.raises(BackendError, match=r"127\.0\.0\.1:9") as caught:
+        backend.health()
+    assert "secret" not in str(caught.value)
+    assert "ann" not in backend.name
+    with pytest.raises(SettingError, match="names no host"):
+        open_backend("milvus://")
 
 
 def test_a_kind_of_server_that_is_not_known_is_refused():
