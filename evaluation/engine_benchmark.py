@@ -19,6 +19,7 @@ from typing import Any, cast
 from core.config import Settings
 from core.types import SamplingSettings
 from evaluation.engine_conversation import measure_conversation
+from evaluation.engine_ingest import measure_during_ingest
 from inference.engine_options import LoadOptions
 from inference.extensions import ExtensibleEngine
 from inference.protocol import GenerationFinished, GenerationRequest
@@ -27,7 +28,7 @@ from inference.runtime import engine_options, open_engine
 RAW = "inference.raw_speed"
 FILLER = "There was a red barn on the hill and a small dog that ran around it. "
 LIST_SCHEMA = {"type": "array", "items": {"type": "string", "minLength": 5, "maxLength": 20}, "minItems": 40}
-PARTS = ("speed", "reuse", "conversation", "cancel", "schema")
+PARTS = ("speed", "reuse", "conversation", "cancel", "schema", "ingest")
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ def run(options: argparse.Namespace, settings: Settings) -> dict[str, Any]:
             "conversation": lambda: measure_conversation(settings, loaded),
             "cancel": lambda: _cancel(engine, options.rounds),
             "schema": lambda: _schema(engine),
+            "ingest": lambda: measure_during_ingest(settings, loaded),
         }
         return {
             "benchmark": "engine",

@@ -19,7 +19,7 @@ from inference.wire import Channel, Frame
 
 ROOT = Path(__file__).resolve().parent.parent
 STOP_SECONDS = 2.0
-SPINS = 0
+SPINS = 2000
 QUICK_SECONDS = 30.0
 
 
