@@ -1,5 +1,6 @@
 """Starts the page: Streamlit in this process, on the loopback address, behind our gate, silent towards the outside."""
 
+import atexit
 import json
 import os
 import signal
@@ -94,6 +95,8 @@ def serve(settings: Settings, port: int, open_browser: bool) -> None:
     from app.page_gate import PageGate
 
     login = identity.check(settings)
+    # Registered before the parts of the application, it is called after their own ends.
+    atexit.register(_end_at_once)
     # The script reads its settings anew: what the command line said reaches it through the environment.
     os.environ.update(environment_of(settings))
     # Before any model library starts its threads: waiting threads must sleep, or they starve the page and the model.
@@ -107,7 +110,22 @@ def serve(settings: Settings, port: int, open_browser: bool) -> None:
         opening.daemon = True
         opening.start()
     gate = Middleware(PageGate, settings=settings, login=login)
-    st.App(SCRIPT, middleware=[gate]).run(config=streamlit_options(settings, port, open_browser))
+    try:
+        st.App(SCRIPT, middleware=[gate]).run(config=streamlit_options(settings, port, open_browser))
+    except Exception:
+        atexit.unregister(_end_at_once)
+        raise
+
+
+def _end_at_once() -> None:
+    """Leave without the interpreter's own end, after everything was tidied up.
+
+    That end would unwind the threads that are inside a library at this moment (an encoder that warms up, an index that
+    opens); C++ takes that for a crash and aborts the process.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _public_host(settings: Settings) -> str:
