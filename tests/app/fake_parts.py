@@ -8,6 +8,7 @@ from app.container import Container, Parts
 from core.config import Settings
 from core.language import Bilingual
 from core.types import Chunk, Evidence, Message, Question, ScoredChunk, Timings, ToolCall, Usage
+from inference.fakes import FakeEngine
 from inference.protocol import ModelInfo
 from orchestrator.events import (
     AnswerCompleted,
@@ -33,10 +34,6 @@ from tools.registry import ToolRegistry
 PASSAGE = "The lighthouse was built in 1889. It is 41 metres tall.\nIts lamp is lit every evening."
 ANSWER = "The lighthouse is **41 metres** tall [1]. It is painted blue.\n\n![x](http://evil.example/x.png)"
 INFO = ModelInfo("Fake-1", "", "", "llama", "Q4_1", 1, 1, 1, 1, 4096, 4096, ("en",), "CPU")
-
-
-class FakeEngine:
-    info = INFO
 
 
 class ScriptedAssistant:
@@ -123,6 +120,9 @@ def container_over(settings: Settings, assistant: ScriptedAssistant, engine: Any
     """A container whose heavy parts are the scripted assistant, and an engine where one is asked."""
     library = Library(settings, HashEmbedder())
     parts = Parts(
-        engine or cast(Any, FakeEngine()), library, cast(Any, assistant), ToolRegistry(settings, library_parts(library))
+        engine or cast(Any, FakeEngine(info=INFO)),
+        library,
+        cast(Any, assistant),
+        ToolRegistry(settings, library_parts(library)),
     )
     return Container(settings, build=lambda _settings: parts)
