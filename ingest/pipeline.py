@@ -4,7 +4,6 @@ A file is searchable by its words as soon as it is committed; the vectors follow
 committed survives a crash, and the next run goes on from there.
 """
 
-import os
 import sqlite3
 import threading
 import time
@@ -16,13 +15,13 @@ from core.config import Settings
 from core.errors import CollectionError, DocumentError
 from core.language import Bilingual
 from core.types import DEFAULT_COLLECTION
-from ingest.child import Limits, Outcome, ParserPool
+from ingest.child import Limits
 from ingest.documents import make_document, quality_card, table_data
-from ingest.embedding import embed_pending
 from ingest.events import FileDone, FileFailed, FileRemoved, FileRenamed, Finished, IngestEvent, Planned
 from ingest.plan import Job, Plan, is_gone, make_plan
 from ingest.splitter import Splitter
 from ingest.types import Parsed
+from ingest.workers import LocalWorkers, ReadFile, ReadWith, Workers
 from retrieval.library import Library
 from retrieval.store import CollectionStore
 
@@ -51,13 +50,20 @@ class IngestOptions:
         """What the plan depends on."""
         return {"sync": self.sync, "retry": self.retry or self.again, "again": self.again}
 
+    @property
+    def read_with(self) -> ReadWith:
+        """What the files are read with."""
+        return ReadWith(self.limits, self.passwords, self.parsers)
+
 
 class IngestPipeline:
     """The way from paths to a searchable collection."""
 
-    def __init__(self, library: Library, settings: Settings) -> None:
+    def __init__(self, library: Library, settings: Settings, workers: Workers | None = None) -> None:
+        """`workers` read and encode; without them it is done on this machine."""
         self.library = library
-        self._splitter = Splitter(library.embedder, settings.chunk_tokens, settings.chunk_overlap)
+        self.workers = workers or LocalWorkers()
+        self.splitter = Splitter(library.embedder, settings.chunk_tokens, settings.chunk_overlap)
 
     def plan(self, paths: Sequence[Path], collection: str, options: IngestOptions | None = None) -> Planned:
         """What `run` would do. Raises SettingError where a path does not exist."""
@@ -81,8 +87,8 @@ class IngestPipeline:
         try:
             with self.library.writer(collection) as store:
                 embedder = self.library.embedder_of(store)
-                store.bind(embedder.name, embedder.dimension, self._splitter.settings)
-                yield from _Run(store, self._splitter, self.library, chosen, stop or threading.Event()).events(paths)
+                store.bind(embedder.name, embedder.dimension, self.splitter.settings)
+                yield from _Run(store, self, chosen, stop or threading.Event()).events(paths)
         except (sqlite3.OperationalError, OSError) as error:
             raise CollectionError(_describe_disk(collection, error)) from error
 
@@ -93,14 +99,14 @@ class _Run:
     def __init__(
         self,
         store: CollectionStore,
-        splitter: Splitter,
-        library: Library,
+        pipeline: IngestPipeline,
         options: IngestOptions,
         stop: threading.Event,
     ) -> None:
         self._store = store
-        self._splitter = splitter
-        self._library = library
+        self._splitter = pipeline.splitter
+        self._library = pipeline.library
+        self._workers = pipeline.workers
         self._options = options
         self._stop = stop
         self._started = time.perf_counter()
@@ -117,7 +123,7 @@ class _Run:
         yield from self._read(plan)
         searchable = time.perf_counter() - self._started
         if self._options.embed:
-            yield from embed_pending(self._store, self._library, self._stop)
+            yield from self._workers.embed(self._store, self._library, self._stop)
         yield self._finished(plan, searchable)
 
     def _tidy(self, plan: Plan) -> Iterator[IngestEvent]:
@@ -137,15 +143,14 @@ class _Run:
             self._store.forget_failure(uri)
 
     def _read(self, plan: Plan) -> Iterator[IngestEvent]:
-        pool = ParserPool(self._options.parsers or max(1, min(4, (os.cpu_count() or 2) - 1)), self._options.limits)
-        wanted = ((job.file.path, job.file.path.name, self._options.passwords) for job in self._until_stopped(plan))
+        reads = self._workers.read_all(self._until_stopped(plan), self._splitter, self._options.read_with)
         try:
-            for job, (_, outcome) in zip(plan.jobs, pool.parse_all(wanted), strict=False):
+            for job, read in zip(plan.jobs, reads, strict=False):
                 done = self._counts["ok"] + self._counts["partial"] + len(self._failed) - len(plan.known_failures) + 1
-                yield self._commit(job, outcome, done, len(plan.jobs))
+                yield self._commit(job, read, done, len(plan.jobs))
                 self._refresh_at_times()
         finally:
-            pool.close()
+            reads.close()
 
     def _refresh_at_times(self) -> None:
         """What no index holds yet is searched one by one: during a long run the indexes have to follow."""
@@ -159,18 +164,19 @@ class _Run:
                 return
             yield job
 
-    def _commit(self, job: Job, outcome: Outcome, done: int, total: int) -> IngestEvent:
-        if outcome.parsed is None or outcome.error is not None:
-            return self._fail(job, outcome.error, done, total)
+    def _commit(self, job: Job, read: ReadFile, done: int, total: int) -> IngestEvent:
+        if read.outcome.parsed is None or read.outcome.error is not None:
+            return self._fail(job, read.outcome.error, done, total)
         try:
-            return self._keep(job, outcome.parsed, outcome.seconds, done, total)
+            return self._keep(job, read, read.outcome.parsed, done, total)
         except DocumentError as error:
             return self._fail(job, error, done, total)
 
-    def _keep(self, job: Job, parsed: Parsed, seconds: float, done: int, total: int) -> FileDone:
+    def _keep(self, job: Job, read: ReadFile, parsed: Parsed, done: int, total: int) -> FileDone:
         """Cut and commit one file, with its tables; until here nothing of it is in the collection."""
         document = make_document(job, parsed)
-        chunks = self._splitter.split(document)
+        chunks = self._splitter.split(document) if read.chunks is None else read.chunks
+        seconds = read.outcome.seconds
         card = quality_card(document, parsed, chunks, seconds)
         status = "partial" if card["status"] == "partial" else "ready"
         document_id = self._store.put_document(document, chunks, card, tags=self._options.tags or None, status=status)
