@@ -31,7 +31,7 @@ from training.lora import load_tokenizer
 from training.packing import make_packs
 from training.peft_import import import_peft
 from training.prompt_search import search
-from training.recipe import TrainingRecipe
+from training.recipe import PRECISIONS, TrainingRecipe
 from training.rendering import ChatFormat, Piece
 from training.runner import JobRunner, describe_status, exam_contestants
 from training.tool_rows import tool_examples
@@ -75,9 +75,10 @@ def _parser() -> argparse.ArgumentParser:
 def _add_recipe(parser: argparse.ArgumentParser) -> None:
     plain = TrainingRecipe()
     for name, value in asdict(plain).items():
-        if name not in ("threads", "warm_up", "checks_per_epoch"):
+        if name not in ("threads", "warm_up", "checks_per_epoch", "precision"):
             parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
     parser.add_argument("--threads", type=int, default=0, help="0: chosen for the machine")
+    parser.add_argument("--precision", choices=PRECISIONS, default=plain.precision, help="of the frozen matrices")
 
 
 def _add_job_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

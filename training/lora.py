@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from core.errors import TrainingError
 from core.language import Bilingual
+from training.adapted_linear import hang, is_narrow_faster
 from training.gguf_model import GgufModel, check_trainable
 from training.packed_attention import NAME as PACKED
 from training.packed_attention import layout_of, register
@@ -65,7 +66,10 @@ class LoraModel:
         self._recipe = recipe
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self._model = load_dequantised(base).to(self.device)
-        self._layers = _attach(self._model, recipe)
+        self.is_narrow = recipe.precision == "bfloat16" or (
+            recipe.precision == "auto" and is_narrow_faster(self.device)
+        )
+        self._layers = _attach(self._model, recipe, self.is_narrow)
         parameters = [weight for a, b in self._layers.values() for weight in (a, b)]
         self._optimiser = torch.optim.AdamW(parameters, lr=0.0, betas=(0.9, 0.98), weight_decay=0.0)
         self._parameters = parameters
@@ -271,16 +275,16 @@ def load_tokenizer(path: Path) -> Any:
     return AutoTokenizer.from_pretrained(str(path.parent), gguf_file=path.name)
 
 
-def _attach(model: Any, recipe: TrainingRecipe) -> dict[str, tuple["torch.Tensor", "torch.Tensor"]]:
+def _attach(model: Any, recipe: TrainingRecipe, is_narrow: bool) -> dict[str, tuple["torch.Tensor", "torch.Tensor"]]:
     """Hang A and B on every linear layer of every block; return them by GGUF tensor name."""
     layers = {}
     for number, block in enumerate(model.model.layers):
         for path, tensor in LINEARS.items():
-            layers[f"blk.{number}.{tensor}.weight"] = _hang(block.get_submodule(path), recipe)
+            layers[f"blk.{number}.{tensor}.weight"] = _hang(block.get_submodule(path), recipe, is_narrow)
     return layers
 
 
-def _hang(linear: Any, recipe: TrainingRecipe) -> tuple["torch.Tensor", "torch.Tensor"]:
+def _hang(linear: Any, recipe: TrainingRecipe, is_narrow: bool) -> tuple["torch.Tensor", "torch.Tensor"]:
     import torch
 
     a = torch.empty(recipe.rank, linear.in_features, device=linear.weight.device)
@@ -289,11 +293,5 @@ def _hang(linear: Any, recipe: TrainingRecipe) -> tuple["torch.Tensor", "torch.T
     b = torch.zeros(linear.out_features, recipe.rank, device=linear.weight.device)
     a.requires_grad_(True)
     b.requires_grad_(True)
-    functional = torch.nn.functional
-
-    def adapted(_module: Any, inputs: tuple["torch.Tensor", ...], output: "torch.Tensor") -> "torch.Tensor":
-        # Scaling the narrow middle costs nothing; scaling the wide result would.
-        return output + functional.linear(functional.linear(inputs[0], a) * recipe.scale, b)
-
-    linear.register_forward_hook(adapted)
+    hang(linear, a, b, recipe.scale, is_narrow)
     return a, b

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 SMALL_MODEL_PARAMETERS = 300_000_000
+PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -13,7 +14,8 @@ class TrainingRecipe:
     `learning_rate` 0 chooses by the size of the model; `batch_examples` are seen between two steps of the optimiser;
     `pack_tokens` go through the model at once, which bounds memory; an example longer than `max_tokens` is left out.
     `patience` is the number of checks of the held-out loss without a better one after which training stops.
-    `max_minutes` > 0 ends the run after so much computing, with the schedule shaped to it.
+    `max_minutes` > 0 ends the run after so much computing, with the schedule shaped to it. `precision` is that of the
+    products with the frozen matrices: `float32`, `bfloat16`, or `auto`, the faster one on this machine.
     """
 
     rank: int = 16
@@ -30,6 +32,7 @@ class TrainingRecipe:
     seed: int = 42
     threads: int = 0
     max_minutes: float = 0.0
+    precision: str = "auto"
 
     def rate_for(self, n_parameters: int) -> float:
         """The peak learning rate for a model of this size: small models want more."""

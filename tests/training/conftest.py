@@ -35,7 +35,7 @@ def chat_format(base: GgufModel) -> ChatFormat:
 @pytest.fixture(scope="session")
 def loaded(base: GgufModel) -> LoraModel:
     """A LoRA model whose B is still zero; tests that train it put it back with `blank`."""
-    return LoraModel(base, TrainingRecipe(rank=8, alpha=16.0, threads=1, seed=7))
+    return LoraModel(base, TrainingRecipe(rank=8, alpha=16.0, threads=1, seed=7, precision="float32"))
 
 
 @pytest.fixture

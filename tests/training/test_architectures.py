@@ -39,7 +39,7 @@ class Trained:
 def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     base = read_model(write_tiny(tmp_path_factory.mktemp("tiny") / "model.gguf", request.param))
     chat = ChatFormat(load_tokenizer(base.path))
-    model = LoraModel(base, TrainingRecipe(rank=4, alpha=32.0, threads=1, seed=1))
+    model = LoraModel(base, TrainingRecipe(rank=4, alpha=32.0, threads=1, seed=1, precision="float32"))
     tokens = chat.tokenize(TEXT)
     before = model.logits(tokens)
     packs = make_packs([chat.row(pair(f"the {word}?", word * 3)) for word in ("on", "in", "re")], 200, 0)

@@ -28,7 +28,10 @@ from training.trainer import CHECKPOINT_FILE
 ROWS = tuple(pair(f"Say {word}", word) for word in ("red", "green", "blue", "black", "white", "brown", "pink", "grey"))
 DATA = PreparedData(ROWS, ROWS[:2], (), DataReport(rows=8))
 SPEC = JobSpec(
-    "mine", "base.gguf", TrainingRecipe(rank=4, alpha=8.0, epochs=3, batch_examples=2, threads=1), exam=False
+    "mine",
+    "base.gguf",
+    TrainingRecipe(rank=4, alpha=8.0, epochs=3, batch_examples=2, threads=1, precision="float32"),
+    exam=False,
 )
 
 

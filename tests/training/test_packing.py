@@ -111,7 +111,7 @@ def test_the_loss_of_a_pack_is_that_of_its_rows(loaded: LoraModel) -> None:
 
 
 def test_a_long_answer_has_the_loss_and_the_gradient_of_its_parts(tiny: GgufModel) -> None:
-    model = LoraModel(tiny, TrainingRecipe(rank=4, alpha=8.0, threads=1))
+    model = LoraModel(tiny, TrainingRecipe(rank=4, alpha=8.0, threads=1, precision="float32"))
     long = TokenRow(tuple(3 + n % 200 for n in range(620)), (False,) * 20 + (True,) * 600)
     (pack,) = make_packs([long], 1000, 0)
     logits = model.logits(long.ids)[19:-1]
@@ -128,7 +128,7 @@ def test_a_long_answer_has_the_loss_and_the_gradient_of_its_parts(tiny: GgufMode
 
 
 def test_a_teacher_is_followed_by_its_shares(tiny: GgufModel) -> None:
-    model = LoraModel(tiny, TrainingRecipe(rank=4, alpha=8.0, threads=1))
+    model = LoraModel(tiny, TrainingRecipe(rank=4, alpha=8.0, threads=1, precision="float32"))
     ids = (5, 6, 7, 8, 9, 10)
     # At place 3 the teacher wavers, at place 4 it said nothing, place 5 is certain.
     likely = {3: ((8, np.log(0.6)), (20, np.log(0.2))), 5: ((10, -1e-9),)}

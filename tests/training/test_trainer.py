@@ -105,7 +105,9 @@ def test_a_run_with_a_time_limit_ends_at_it(tmp_path: Path) -> None:
 
 @pytest.fixture
 def run(tiny: GgufModel, tmp_path: Path) -> Run:
-    recipe = TrainingRecipe(rank=8, alpha=16.0, epochs=4, batch_examples=2, pack_tokens=64, seed=5, threads=1)
+    recipe = TrainingRecipe(
+        rank=8, alpha=16.0, epochs=4, batch_examples=2, pack_tokens=64, seed=5, threads=1, precision="float32"
+    )
     some = [TokenRow((9, 35, 28, n, 200, 2), (False,) * 4 + (True, True)) for n in range(100, 104)]
     return Run(some, (), recipe, 2e-2, tmp_path)
 
