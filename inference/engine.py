@@ -28,7 +28,7 @@ RESPONSE_SECONDS = 0.04
 FLOPS_PER_THREAD = 25e9
 SMALLEST_BATCH = 32
 KV_TYPES = {"f32": 0, "f16": 1, "q8_0": 8}
-QUANTISATIONS = {"F16": 1, "Q4_0": 2, "Q8_0": 7}
+QUANTISATIONS = {"F16": 1, "Q4_0": 2, "Q8_0": 7, "Q6_K": 18, "IQ4_NL": 25}
 
 
 # The last complaints of the library, for the message of a model that cannot be loaded.

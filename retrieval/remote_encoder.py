@@ -96,8 +96,7 @@ class RemoteEncoder:
     def _embed(self, texts: Sequence[str]) -> Vectors:
         # A server takes an empty text for an error.
         body = {"model": self._model["id"], "input": [text or " " for text in texts]}
-        rows = sorted(self._server.post("/embeddings", body)["data"], key=lambda row: int(row["index"]))
-        vectors = np.array([row["embedding"] for row in rows], np.float32)
+        vectors = _rows(self._server.post("/embeddings", body))
         if vectors.ndim != 2 or len(vectors) != len(texts) or not np.isfinite(vectors).all():
             place = self._server.address.place
             raise ModelLoadError(
@@ -108,3 +107,12 @@ class RemoteEncoder:
             )
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         return np.asarray(vectors / np.maximum(lengths, 1e-12), np.float32)
+
+
+def _rows(answer: Any) -> Vectors:
+    """The vectors in the order of the texts; an empty array where the answer is something else."""
+    try:
+        rows = sorted(answer["data"], key=lambda row: int(row["index"]))
+        return np.array([row["embedding"] for row in rows], np.float32)
+    except (KeyError, TypeError, ValueError):
+        return np.zeros(0, np.float32)
