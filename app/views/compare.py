@@ -6,7 +6,7 @@ import streamlit as st
 
 from app import session
 from app.answer_view import AnswerView, view_of_message
-from app.widgets import answer, panel
+from app.widgets import answer, comparison, panel
 from app.widgets.answer_text import plain_label
 from app.wording import Wording
 from core.types import CONCRETE_MODES, ConcreteMode, Question, Scope
@@ -41,6 +41,7 @@ def draw() -> None:
             _watch(compared)
         else:
             _columns(compared, words)
+            comparison.draw_export(_question_of(compared), compared)
             _to_chat(compared, words)
     panel.draw_open_panel()
 
