@@ -139,3 +139,18 @@ def test_the_bundled_adapters_stay() -> None:
         assert adapter.path.is_relative_to(bundled())
         with pytest.raises(TrainingError, match="comes with the program"):
             library.delete(adapter.name)
+
+
+@pytest.mark.parametrize("folder", sorted(path.parent.name for path in bundled().glob("*/adapter.gguf")))
+def test_what_comes_with_the_program_is_small_and_its_card_speaks_of_this_very_file(
+    folder: str, base: GgufModel
+) -> None:
+    path = bundled() / folder / "adapter.gguf"
+    header = read_gguf_header(path).metadata
+    card = json.loads((bundled() / folder / "card.json").read_text(encoding="utf-8"))
+    assert path.stat().st_size < 12_000_000
+    assert (card["name"], card["base_sha256"]) == (folder, base.sha256)
+    assert header["fourfold.base.sha256"] == base.sha256
+    assert header["fourfold.data.sha256"] == card["data_sha256"]
+    assert header["fourfold.template.sha256"] == card["template_sha256"] == base.template_sha256
+    assert card["exam"]["results"]
