@@ -103,7 +103,7 @@ class Library:
         remote = self.remote(store)
         if remote is None:
             compact = self.is_compact(store.counts()["vectors"])
-            refresh_indexes(store, compact=compact, encode=self.embedder.embed_documents)
+            refresh_indexes(store, compact=compact, encode=self.embedder_of(store).embed_documents)
             refresh_calibration(store, self.embedder_of(store), self._foreign_of(store))
             return
         from retrieval.backends.follow import follow
