@@ -23,6 +23,7 @@ FourfoldError
 │   └── UnsupportedFormatError
 ├── DatabaseError           the server that keeps the conversations does not answer or refuses
 ├── LoginError              nobody is known to ask: not signed in, or refused
+├── IngestClusterError      the machines that an ingest runs on are gone or differ; what was committed stays
 ├── ToolError               a tool failed; the model reads the message as data
 ├── TrainingError
 └── MissingExtraError       an optional package is absent; the message holds the install command
@@ -132,6 +133,10 @@ class DatabaseError(FourfoldError):
 
 class LoginError(FourfoldError):
     """Nobody is known to ask: not signed in, or refused."""
+
+
+class IngestClusterError(FourfoldError):
+    """The machines that an ingest runs on are gone, or are not like this one."""
 
 
 class ToolError(FourfoldError):

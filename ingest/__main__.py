@@ -1,6 +1,7 @@
 """`python -m ingest PATH... [--collection NAME]`: files into a collection, with a bar, an estimate and a summary."""
 
 import argparse
+import contextlib
 import json
 import signal
 import sys
@@ -8,13 +9,14 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from core.config import Settings, load_settings
-from core.errors import FourfoldError
+from core.errors import FourfoldError, MissingExtraError
+from core.language import Bilingual
 from core.types import DEFAULT_COLLECTION
 from ingest.events import Embedded, FileDone, FileFailed, FileRemoved, FileRenamed, Finished, IngestEvent, Planned
 from ingest.pipeline import IngestOptions, IngestPipeline
@@ -22,6 +24,9 @@ from ingest.samples import make_way
 from ingest.sync import Snapshot, snapshot, watch
 from retrieval.embedder import open_embedder
 from retrieval.library import Library
+
+if TYPE_CHECKING:
+    from ingest.ray_pipeline import RayWorkers
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -64,12 +69,29 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--profile", choices=("accurate", "instant"), help="encoder of a new collection")
     parser.add_argument("--no-vectors", action="store_true", help="searchable by keyword only, for now")
     parser.add_argument("--password", action="append", default=[], help="for encrypted files; may be repeated")
+    parser.add_argument(
+        "--on", metavar="CLUSTER", help="read and encode on Ray: local, ray://host:port, host:port, auto"
+    )
     parser.add_argument("--chinese", action="store_true", help="messages in Chinese")
     return parser
 
 
 def _ingest(library: Library, settings: Settings, options: argparse.Namespace, console: Console) -> int:
-    pipeline = IngestPipeline(library, settings)
+    with contextlib.ExitStack() as ending:
+        # Looking at the plan needs nobody who would carry it out.
+        workers = ending.enter_context(_on_ray(settings, options.on)) if options.on and not options.dry_run else None
+        return _ingest_with(IngestPipeline(library, settings, workers), options, console)
+
+
+def _on_ray(settings: Settings, address: str) -> "RayWorkers":
+    try:
+        from ingest.ray_pipeline import RayWorkers
+    except ImportError as error:
+        raise MissingExtraError(Bilingual("An ingest on a Ray cluster", "在 Ray 集群上导入"), "ray") from error
+    return RayWorkers(settings, address)
+
+
+def _ingest_with(pipeline: IngestPipeline, options: argparse.Namespace, console: Console) -> int:
     chosen = IngestOptions(
         sync=options.sync or options.watch,
         retry=options.retry,
@@ -81,7 +103,7 @@ def _ingest(library: Library, settings: Settings, options: argparse.Namespace, c
     if options.dry_run:
         print(pipeline.plan(options.paths, options.collection, chosen).line)
         return 0
-    make_way(library, options.collection, options.paths)
+    make_way(pipeline.library, options.collection, options.paths)
     stop = _stop_on_interrupt(console)
     screen = _Screen(console, "zh" if options.chinese else "en")
 

@@ -16,9 +16,9 @@ from retrieval.store import CollectionStore
 
 # Chunks looked at together, so that neighbours in a batch are of one length and carry no padding; memory stays flat.
 # The first looks are at fewer, so that the newest are not kept waiting for their equals in length.
-_WINDOW = 2_048
+WINDOW = 2_048
 # Chunks between two commits: a crash loses the vectors of at most so many, never a text.
-_COMMIT = 256
+COMMIT = 256
 # Texts between two looks at whether a model is answering, and how long to wait for it before the next: an ingest
 # must end even beside a chat that never does.
 _STEP = 32
@@ -33,9 +33,9 @@ def embed_pending(store: CollectionStore, library: Library, stop: threading.Even
     embedder = library.embedder_of(store)
     counts = store.counts()
     total = counts["chunks"] - counts["vectors"]
-    done, started, size = 0, time.perf_counter(), _COMMIT
+    done, started, size = 0, time.perf_counter(), COMMIT
     while not stop.is_set() and (window := store.chunks_without_vectors(size)):
-        is_full, size = size == _WINDOW, min(2 * size, _WINDOW)
+        is_full, size = size == WINDOW, min(2 * size, WINDOW)
         for batch in _asked_for_first(store, library, window):
             if stop.is_set():
                 return
@@ -50,7 +50,7 @@ def embed_pending(store: CollectionStore, library: Library, stop: threading.Even
 def _asked_for_first(store: CollectionStore, library: Library, window: Sequence[Chunk]) -> Iterator[list[Chunk]]:
     """The batches of a window; before each one, what searches have met without a vector in the meantime."""
     taken: set[str] = set()
-    for batch in _by_length(window):
+    for batch in by_length(window):
         urgent = [chunk for chunk in _asked_for(store, library) if chunk.id not in taken]
         if urgent:
             taken.update(chunk.id for chunk in urgent)
@@ -71,20 +71,25 @@ def _asked_for(store: CollectionStore, library: Library) -> list[Chunk]:
     return list(found.values())
 
 
-def _by_length(window: Sequence[Chunk]) -> Iterator[list[Chunk]]:
+def by_length(window: Sequence[Chunk]) -> Iterator[list[Chunk]]:
     """Longest first: if memory does not suffice it shows at once, and the estimate errs to the safe side."""
     ordered = sorted(window, key=lambda chunk: len(chunk.embedded_text), reverse=True)
-    for start in range(0, len(ordered), _COMMIT):
-        yield ordered[start : start + _COMMIT]
+    for start in range(0, len(ordered), COMMIT):
+        yield ordered[start : start + COMMIT]
 
 
 def _embed(store: CollectionStore, embedder: Embedder, batch: Sequence[Chunk], cache: Path) -> None:
-    """Texts that occur twice (licences, notices) are encoded once. While a model answers, it waits."""
-    texts = list(dict.fromkeys(chunk.embedded_text for chunk in batch))
-    row = {text: place for place, text in enumerate(texts)}
+    """While a model answers, it waits."""
+    texts, rows = unique_texts(batch)
     parts = []
     for start in range(0, len(texts), _STEP):
         wait_for_answers(cache, _LONGEST_WAIT)
         parts.append(embedder.embed_documents(texts[start : start + _STEP]))
-    vectors = np.concatenate(parts)
-    store.put_vectors([chunk.id for chunk in batch], vectors[[row[chunk.embedded_text] for chunk in batch]])
+    store.put_vectors([chunk.id for chunk in batch], np.concatenate(parts)[rows])
+
+
+def unique_texts(batch: Sequence[Chunk]) -> tuple[list[str], list[int]]:
+    """The texts to encode, those that occur twice (licences, notices) once; and for each chunk which of them is its."""
+    texts = list(dict.fromkeys(chunk.embedded_text for chunk in batch))
+    row = {text: place for place, text in enumerate(texts)}
+    return texts, [row[chunk.embedded_text] for chunk in batch]

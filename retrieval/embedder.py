@@ -179,6 +179,10 @@ class SentenceEncoder:
         """Measure the ways of computing on this machine, or recall what was measured."""
         return choose(self.arrays(), self.token_ids(probe_texts()), self._memory)
 
+    def use_runtime(self, name: str) -> None:
+        """Compute many passages this way from now on, as another machine of the same run does."""
+        self._bulk, self._bulk_is_chosen = self._open(name), True
+
     def _runtime(self, count: int) -> Runtime:
         self._encoded += count
         if not self._bulk_is_chosen:
