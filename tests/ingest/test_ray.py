@@ -77,9 +77,7 @@ def test_a_node_that_is_lost_midway_loses_nothing(tmp_path: Path, cluster: Any):
     folder = tmp_path / "files"
     folder.mkdir()
     for number in range(60):
-        text = "\n\n".join(
-            f"Paragraph {place} of file {number} speaks of the tide and the moon." for place in range(40)
-        )
+        told = (f"Paragraph {place} of file {number} speaks of the tide and the moon." for place in range(40))
         (folder / f"{number:02}.txt").write_text("\n\n".join(told))
     (folder / "broken.pdf").write_bytes(b"%PDF-1.7 and nothing more")
     settings = Settings(home=tmp_path / "there")

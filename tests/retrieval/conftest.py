@@ -48,7 +48,7 @@ def store(tmp_path: Path) -> Iterator[CollectionStore]:
 def _skip_without(*modules: str) -> None:
     missing = [name for name in modules if not importlib.util.find_spec(name)]
     if missing:
-        pytest.skip(f"{', '.join(missing)} not installed: pip install -r requirements-dev.txt")
+        pytest.skip(f"{', '.join(missing)} not installed: pip install -r requirements-servers.txt")
 
 
 @pytest.fixture(scope="session")
