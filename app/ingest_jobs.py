@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from core.answering import step_back
 from core.errors import DocumentError, FourfoldError
 from core.language import Bilingual
 from ingest.events import Embedded, FileDone, FileFailed, FileRemoved, FileRenamed, Finished, IngestEvent
@@ -85,6 +86,7 @@ class IngestJob:
         self, pipeline: "IngestPipeline", paths: Sequence[Path], collection: str, options: "IngestOptions"
     ) -> None:
         """Consume the run. Called in the thread of this job."""
+        step_back()
         try:
             make_way(pipeline.library, collection, paths)
             for event in pipeline.run(paths, collection, options, self._stop):

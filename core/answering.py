@@ -6,6 +6,8 @@ whether anybody holds it. Where the system has no such locks (Windows) nobody wa
 
 import contextlib
 import os
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +19,7 @@ except ImportError:
 
 MARK = "answering.lock"
 POLL_SECONDS = 0.02
+NICENESS = 15
 
 
 @contextlib.contextmanager
@@ -38,6 +41,21 @@ def wait_for_answers(cache: Path, longest_seconds: float) -> float:
     while (waited := time.monotonic() - started) < longest_seconds and _is_held(cache):
         time.sleep(POLL_SECONDS)
     return waited
+
+
+def step_back() -> None:
+    """Lower the priority of the calling thread, and of those it starts, for good: bulk work takes what answers leave.
+
+    A process that leads a session of its own lowers that too, where Linux shares the processor out by sessions.
+    """
+    linux = sys.platform == "linux"
+    if not linux and threading.current_thread() is not threading.main_thread():
+        # Only Linux knows a priority for each thread; the whole application must not become slow.
+        return
+    with contextlib.suppress(OSError, AttributeError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id() if linux else 0, NICENESS)
+        if linux and os.getsid(0) == os.getpid():
+            Path("/proc/self/autogroup").write_text(str(NICENESS), encoding="ascii")
 
 
 def _is_held(cache: Path) -> bool:

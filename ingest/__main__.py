@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from core.answering import step_back
 from core.config import Settings, load_settings
 from core.errors import FourfoldError, MissingExtraError
 from core.language import Bilingual
@@ -246,4 +247,5 @@ def _list(library: Library, collection: str, as_json: bool) -> int:
 
 
 if __name__ == "__main__":
+    step_back()
     sys.exit(main())

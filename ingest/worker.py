@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from core.answering import step_back
 from core.errors import DocumentError
 from ingest import reasons, wire
 from ingest.reading import read_file
@@ -30,6 +31,7 @@ _attempts: list[str] = []
 
 def main() -> None:
     """Answer requests until standard input ends."""
+    step_back()
     replies = _private_stdout()
     limit_memory(int(sys.argv[1]) if len(sys.argv) > 1 else 0)
     sys.addaudithook(_refuse_network)

@@ -1,10 +1,15 @@
 """Bulk work waits while anybody answers, in this process or another, and never longer than it was told."""
 
+import os
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from core.answering import answering, wait_for_answers
+import pytest
+
+from core.answering import NICENESS, answering, step_back, wait_for_answers
 
 HOLDER = """
 import sys
@@ -48,3 +53,14 @@ def test_a_folder_that_cannot_be_made_stops_no_answer(tmp_path: Path):
         reached.append(True)
     assert reached == [True]
     assert wait_for_answers(blocked / "cache", 5) < 5
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux knows a priority for each thread")
+def test_who_steps_back_does_so_alone():
+    def stepped() -> int:
+        step_back()
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(stepped).result() == NICENESS
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) < NICENESS

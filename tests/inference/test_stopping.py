@@ -110,3 +110,16 @@ def test_an_extension_can_be_stopped_and_its_faults_reach_the_caller(engine: Loc
         engine.call("tests.inference.sample_extension:fail", {})
     with pytest.raises(ModelError, match="not allowed"):
         engine.call("os:system", {})
+
+
+def test_cancelled_while_the_model_is_loaded_for_it_ends_at_once(engine: LocalEngine):
+    engine.close()
+    asked: list[None] = []
+
+    def soon() -> bool:
+        asked.append(None)
+        return len(asked) > 2
+
+    end = finished(engine.generate(chat("Nobody waits for this.", max_tokens=5), soon))
+    assert (end.reason, end.usage.prompt_tokens) == ("cancelled", 0)
+    assert finished(engine.generate(chat("Short.", max_tokens=2))).usage.completion_tokens == 2
