@@ -17,7 +17,7 @@ from core.types import ToolCall
 from inference.call_schema import function_of
 from inference.form_layout import FITS, FITS_NOT, LEFT_OUT, argument_line, fit_line, form_opening
 from inference.grounding import Grounding
-from inference.value_grammar import ValueGrammar
+from inference.value_grammar import ValueGrammar, only_line
 from training.examples import Example, written_out
 from training.tool_cases import ToolCase, read_tool_cases
 
@@ -25,7 +25,7 @@ from training.tool_cases import ToolCase, read_tool_cases
 SETS = ("seal_tools", "glaive_toolcall_en", "toolalpaca_eval", "api_bank_dialogues")
 LONGEST_QUESTION = 320
 MOST_MISFITS = 1
-# A form whose learned values are fewer than this share teaches mostly what it cannot copy.
+# A form of whose values fewer than this share can be written teaches mostly what it cannot copy.
 LEAST_LEARNED = 0.6
 
 
@@ -60,16 +60,19 @@ def filled_form(question: str, function: Mapping[str, Any], call: ToolCall) -> E
         return None
     grounding = Grounding.for_form(question, parameters)
     pieces: list[tuple[str, bool]] = [(form_opening(question, function) + fit_line(), False), (FITS, True)]
+    can_be_written: list[bool] = []
     for name in (*required, *(name for name in properties if name not in required)):
         schema, value = properties[name], call.arguments.get(name)
         if value is None and schema.get("type") in ("integer", "number") and not grounding.has_new_numbers:
             continue
         written = LEFT_OUT if value is None else f" {json.dumps(value, ensure_ascii=False)}\n"
         grammar = ValueGrammar(grounding).line_of(name, schema, name not in required)
-        pieces += [(argument_line(name, schema), False), (written, _can_be_written(grammar, written))]
+        can_be_written.append(_can_be_written(grammar, written))
+        # Where the grammar leaves no choice the product asks no model, and there is nothing to learn.
+        is_asked = only_line(grammar) is None
+        pieces += [(argument_line(name, schema), False), (written, can_be_written[-1] and is_asked)]
         grounding = grounding.without(value)
-    learned = [trained for _, trained in pieces[3::2]]
-    return written_out(pieces) if sum(learned) >= LEAST_LEARNED * len(learned) else None
+    return written_out(pieces) if sum(can_be_written) >= LEAST_LEARNED * len(can_be_written) else None
 
 
 @cache
