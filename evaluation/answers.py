@@ -5,25 +5,30 @@ questions, a refusal counting as wrong. A citation is right where its passage is
 """
 
 import argparse
+import hashlib
 import json
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
+
+import numpy as np
 
 from core.config import Settings
 from core.types import AnswerOptions, Message, Question, Scope
 from evaluation.answer_events import read_answer
 from evaluation.datasets import ExamQuestion, read_contexts, read_questions
 from evaluation.figures import mean_with_interval
-from evaluation.metrics import contained, exact_match, token_f1
+from evaluation.metrics import bootstrap_interval, contained, exact_match, token_f1
 from evaluation.retrieval import cached_library, collection_of
 from orchestrator.assistant import Assistant
 from orchestrator.events import AnswerCompleted, AnswerEvent
+from orchestrator.modes.rag import NO_ADAPTER
 
-NO_ADAPTER = "none"
+REFUSED_SHARES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3)
 _CITATION = re.compile(r"\s*\[\d{1,3}\]")
 
 
@@ -43,6 +48,7 @@ class Answered:
     supported: tuple[bool, ...]
     prompt_tokens: int
     completion_tokens: int
+    confidence: float | None
     first_token_seconds: float
     total_seconds: float
 
@@ -79,10 +85,36 @@ def summary(answers: Sequence[Answered]) -> dict[str, Any]:
         "first_token_seconds": [answer.first_token_seconds for answer in answers],
         "total_seconds": [answer.total_seconds for answer in answers],
     }
+    answered = [_sureness(answer) for answer in asked], [_sureness(answer) for answer in others]
     kinds = {kind: sum(answer.kind == kind for answer in answers) for kind in sorted({a.kind for a in answers})}
-    return {"questions": len(answers), "kinds": kinds} | {
-        name: mean_with_interval(values) for name, values in figures.items()
+    told = {name: mean_with_interval(values) for name, values in figures.items()}
+    return {"questions": len(answers), "kinds": kinds} | told | ({"refusals": trade_off(*answered)} if others else {})
+
+
+def trade_off(answerable: Sequence[float], unanswerable: Sequence[float]) -> dict[str, Any]:
+    """What a threshold on the model's confidence can reach, and the area under the curve with its 95 % interval.
+
+    For each share of the answerable that is refused: how many of the unanswerable are still answered.
+    """
+    thresholds = {share: float(np.quantile(answerable, share, method="lower")) for share in REFUSED_SHARES}
+    curve = {
+        f"refused {share:.0%}": {
+            "refused_of_answerable": round(fmean(value < least for value in answerable), 4),
+            "answered_of_unanswerable": round(fmean(value >= least for value in unanswerable), 4),
+            "least_confidence": round(least, 4),
+        }
+        for share, least in thresholds.items()
     }
+    wins = [fmean((one > other) + (one == other) / 2 for other in unanswerable) for one in answerable]
+    low, high = bootstrap_interval(wins)
+    return {"auc": [round(fmean(wins), 4), round(low, 4), round(high, 4)], "curve": curve}
+
+
+def _sureness(answer: Answered) -> float:
+    """The model's confidence; where it was not asked, 0 for a refusal and 1 for an answer."""
+    if answer.confidence is not None:
+        return answer.confidence
+    return 0.0 if answer.kind in ("refusal", "failed") else 1.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -95,6 +127,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--adapter", default="", help="`none`: the bare model; empty: the grounded one if it is there")
     parser.add_argument("--reporting", action="store_true", help="only the articles the bundled adapter never saw")
+    parser.add_argument(
+        "--half",
+        choices=["all", "tuning", "kept"],
+        default="all",
+        help="by a hash of the ids: tune on one, report the other",
+    )
     parser.add_argument("--details", type=Path, help="write every answer to this JSONL file")
 
 
@@ -128,17 +166,20 @@ def _kept(answers: Iterable[Answered], details: Path | None) -> list[Answered]:
     return kept
 
 
+def is_kept(item: ExamQuestion) -> bool:
+    """Whether a question is in the half that nothing is tuned on, by a hash of its id."""
+    return hashlib.sha256(item.id.encode()).digest()[-1] % 2 == 1
+
+
 def _chosen(options: argparse.Namespace) -> list[ExamQuestion]:
-    if not options.reporting:
-        return read_questions(options.questions, options.limit or None)
     from training.grounded import is_held_out
 
-    titles = {passage.id: passage.title or passage.id for passage in read_contexts(options.contexts)}
-    kept = [
-        item
-        for item in read_questions(options.questions)
-        if item.context_ids and is_held_out(titles.get(item.context_ids[0], ""))
-    ]
+    kept = read_questions(options.questions)
+    if options.reporting:
+        titles = {passage.id: passage.title or passage.id for passage in read_contexts(options.contexts)}
+        kept = [item for item in kept if item.context_ids and is_held_out(titles.get(item.context_ids[0], ""))]
+    if options.half != "all":
+        kept = [item for item in kept if is_kept(item) == (options.half == "kept")]
     limit = min(options.limit or len(kept), len(kept))
     return [kept[place * len(kept) // limit] for place in range(limit)]
 
@@ -174,6 +215,7 @@ def _row(item: ExamQuestion, end: AnswerCompleted | None, uris: dict[int, str], 
         supported=tuple(citation.supported for citation in citations),
         prompt_tokens=tokens,
         completion_tokens=end.usage.completion_tokens if end is not None else 0,
+        confidence=end.confidence if end is not None else None,
         first_token_seconds=end.timings.first_token if end is not None else 0.0,
         total_seconds=end.timings.total if end is not None else 0.0,
     )

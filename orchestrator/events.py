@@ -171,6 +171,7 @@ class UnsupportedSentence:
 class AnswerCompleted:
     """The end of a good answer, with its receipt. `stopped` is true where the person cancelled it.
 
+    `confidence` is how sure the model was that the passages hold an answer, 0..1, where it was asked.
     `pending` are calls that wait for a person: the answer goes on with `orchestrator.approval.resume`.
     """
 
@@ -187,6 +188,7 @@ class AnswerCompleted:
     seed: int | None = None
     answer_id: str = ""
     pending: tuple[ToolProposed, ...] = ()
+    confidence: float | None = None
 
 
 @dataclass(frozen=True)

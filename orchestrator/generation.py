@@ -19,7 +19,7 @@ from orchestrator.thinking import OPENING, ThinkingSplitter
 
 @dataclass(frozen=True)
 class Generated:
-    """A finished generation: the answer, the thoughts apart from it, what it took."""
+    """A finished generation: the answer, the thoughts apart from it, what it took; the pieces as they came."""
 
     text: str
     thinking: str
@@ -27,6 +27,7 @@ class Generated:
     usage: Usage
     timings: Timings
     seed: int | None
+    pieces: tuple[GeneratedText, ...] = ()
 
 
 def generate(
@@ -35,7 +36,8 @@ def generate(
     """Yield Queued, ThinkingDelta and TextDelta; return the whole. Closing it stops the computation."""
     splitter = ThinkingSplitter(inside=request.prompt.rstrip().endswith(OPENING))
     text, thinking, end = "", "", GenerationFinished("cancelled", Usage(), Timings())
-    with closing(_stream(engine, request, is_cancelled, splitter)) as stream:
+    pieces: list[GeneratedText] = []
+    with closing(_stream(engine, request, is_cancelled, splitter, pieces)) as stream:
         for event in stream:
             if isinstance(event, GenerationFinished):
                 end = event
@@ -43,11 +45,15 @@ def generate(
             text += event.text if isinstance(event, TextDelta) else ""
             thinking += event.text if isinstance(event, ThinkingDelta) else ""
             yield event
-    return Generated(text.strip(), thinking, end.reason, end.usage, end.timings, end.seed)
+    return Generated(text.strip(), thinking, end.reason, end.usage, end.timings, end.seed, tuple(pieces))
 
 
 def _stream(
-    engine: ChatEngine, request: GenerationRequest, is_cancelled: Callable[[], bool], splitter: ThinkingSplitter
+    engine: ChatEngine,
+    request: GenerationRequest,
+    is_cancelled: Callable[[], bool],
+    splitter: ThinkingSplitter,
+    pieces: list[GeneratedText],
 ) -> Generator[Queued | TextDelta | ThinkingDelta | GenerationFinished, None, None]:
     events = engine.generate(request, is_cancelled)
     try:
@@ -55,6 +61,7 @@ def _stream(
             if isinstance(event, WaitingInQueue):
                 yield Queued(event.position)
             elif isinstance(event, GeneratedText):
+                pieces.append(event)
                 yield from splitter.feed(event.text)
             else:
                 yield from splitter.finish()

@@ -18,6 +18,7 @@ from core.language import Bilingual
 from core.types import CONCRETE_MODES, ConcreteMode, Question
 from orchestrator.events import Route, Signal
 from orchestrator.routing_signals import PROBE_SIGNALS, SIGNAL_NAMES, Probe, describe, signals_of
+from orchestrator.tool_words import load_tool_words
 
 BUNDLED_WEIGHTS = Path(__file__).parent / "router_weights.json"
 SHOWN_SIGNALS = 3
@@ -71,6 +72,8 @@ class Router:
 
     def __init__(self, weights: RouterWeights | None = None, vote: Vote | None = None) -> None:
         self._weights = weights or load_weights()
+        # Read here, once, and not at the first question.
+        load_tool_words()
         self._vote = vote
 
     def route(self, question: Question, probe: Probe) -> Route:

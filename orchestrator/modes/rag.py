@@ -30,13 +30,15 @@ from orchestrator.passages import closest_sources, numbered_sources, passages_of
 from orchestrator.prompts import texts
 from orchestrator.prompts.texts import fill
 from orchestrator.query_rewriter import search_text
+from orchestrator.reading import LOOKED_AT, Reply, is_refusal, judged, read_again
 from orchestrator.turn import Turn
-from orchestrator.words import squeezed
 from retrieval.protocol import Searcher
 
 # A small model reads one passage where it stands this far above the next (scores are between 0 and 1), else two.
 CLEAR_LEAD = 0.3
 PASSAGES_OF_SMALL = 2
+# Asked for in place of an adapter: the model as it is.
+NO_ADAPTER = "none"
 # Share of the room that a document may take to be shown whole.
 WHOLE_SHARE = 0.5
 
@@ -136,27 +138,56 @@ class RagMode:
             adapter=self._adapter_of(turn),
             conversation_id=turn.question.conversation_id,
         )
+        again = self._reads_again(turn, request)
+        request = replace(request, top_logprobs=LOOKED_AT if again else 0)
         generated = yield from generate(self._engine, request, turn.is_cancelled)
+        confidence: float | None = None
+        if again and generated.reason == "stop":
+            generated, confidence = self._read_again(turn, request, generated, sources)
         cancelled = generated.reason == "cancelled"
         if not cancelled and is_refusal(generated.text):
             text = texts.NOT_IN_PASSAGES.in_(turn.language)
-            yield self._completed(turn, generated, CheckedAnswer(text, (), ()), "refusal")
+            end = self._completed(turn, generated, CheckedAnswer(text, (), ()), "refusal")
+            yield replace(end, confidence=confidence)
             return
         checked = check_answer(inert(generated.text), sources, turn.question.text)
         if not cancelled and not checked.has_support:
-            yield from self._extract(turn, sources, texts.EXTRACTIVE_FALLBACK, generated)
+            yield from self._extract(turn, sources, texts.EXTRACTIVE_FALLBACK, generated, confidence)
             return
-        yield self._completed(turn, generated, checked, "model")
+        yield replace(self._completed(turn, generated, checked, "model"), confidence=confidence)
+
+    def _reads_again(self, turn: Turn, request: GenerationRequest) -> bool:
+        """Whether the short answers of our adapter are to be weighed against each other: a small model, not drawing."""
+        own = bool(request.adapter) and request.adapter == self._adapter()
+        return own and self._engine.info.is_small and request.sampling.temperature == 0.0
+
+    def _read_again(
+        self, turn: Turn, request: GenerationRequest, generated: Generated, sources: Sequence[Source]
+    ) -> tuple[Generated, float]:
+        """The reply that most speaks for, in place of the likeliest one, and how sure it is; its tokens count all."""
+        shown = [passage.text for passage in passages_of(sources)]
+        found = read_again(self._engine, request, generated.pieces, shown, turn.is_cancelled)
+        words = REFUSAL.in_(turn.language)
+        refusal = Reply(words, sum(self._engine.log_probabilities(request.prompt, words, request.adapter)))
+        verdict = judged(turn.query, found.replies, refusal, sources)
+        usage = replace(generated.usage, completion_tokens=generated.usage.completion_tokens + found.tokens)
+        return replace(generated, text=verdict.reply.text, usage=usage), verdict.confidence
 
     def _extract(
-        self, turn: Turn, sources: Sequence[Source], label: Bilingual, generated: Generated | None = None
+        self,
+        turn: Turn,
+        sources: Sequence[Source],
+        label: Bilingual,
+        generated: Generated | None = None,
+        confidence: float | None = None,
     ) -> Iterator[AnswerEvent]:
         """Answer in the sources' own sentences; `generated` is what the model spent before, if it was asked."""
         extract = extractive_answer(turn.query, sources)
         if generated is None:
             yield TextDelta(extract.text)
         checked = CheckedAnswer(extract.text, extract.citations, ())
-        yield self._completed(turn, generated, checked, "extractive", (label,))
+        end = self._completed(turn, generated, checked, "extractive", (label,))
+        yield replace(end, confidence=confidence)
 
     def _refuse_before_the_model(self, turn: Turn) -> Iterator[AnswerEvent]:
         found = turn.retrieval
@@ -196,13 +227,9 @@ class RagMode:
 
     def _adapter_of(self, turn: Turn) -> str:
         """The adapter asked for, else ours; ours was trained to answer at once and would never think aloud."""
+        if turn.question.adapter == NO_ADAPTER:
+            return ""
         return turn.question.adapter or ("" if turn.question.options.step_by_step else self._adapter())
-
-
-def is_refusal(text: str) -> bool:
-    """Whether a reply to the grounded prompt is its refusal, whatever the punctuation."""
-    said = squeezed(text)
-    return any(squeezed(refusal) in said for refusal in (REFUSAL.en, REFUSAL.zh))
 
 
 def _drafts(turn: Turn, sources: Sequence[Source]) -> list[Draft]:

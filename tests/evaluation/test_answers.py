@@ -75,10 +75,14 @@ def test_only_unseen_articles_are_reported(tmp_path: Path):
     (tmp_path / "q.jsonl").write_text(
         "".join(json.dumps({"id": str(n), "question": "?", "context_id": str(n)}) + "\n" for n in range(40))
     )
-    options = argparse.Namespace(contexts=tmp_path / "c.jsonl", questions=tmp_path / "q.jsonl", reporting=True, limit=0)
+    files = {"contexts": tmp_path / "c.jsonl", "questions": tmp_path / "q.jsonl"}
+    options = argparse.Namespace(**files, reporting=True, limit=0, half="all")
     asked = [int(item.id) for item in _chosen(options)]
     assert asked == [n for n, title in enumerate(titles) if is_held_out(title)]
     assert 0 < len(asked) < 25
+    halves = [_chosen(argparse.Namespace(**files, reporting=True, limit=0, half=half)) for half in ("tuning", "kept")]
+    assert sorted(int(item.id) for half in halves for item in half) == asked
+    assert all(halves)
     options.limit = 3
     assert len(_chosen(options)) == 3
 
