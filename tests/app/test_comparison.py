@@ -47,5 +47,6 @@ def test_weights_are_told_heaviest_first_with_what_disagrees() -> None:
     found = Grounding(1.0, 0.8, {1: 0.5, 2: 7.25}, (1,), False)
     lines = weight_lines(found, "en")
     assert lines[:2] == ["[2] weighs 7.2 nats", "[1] weighs 0.5 nats"]
-    assert "[1]" in lines[-1] and "leans more" in lines[-1]
+    assert "[1]" in lines[-1]
+    assert "leans more" in lines[-1]
     assert "时间已到" in weight_lines(found, "zh")[2]
