@@ -26,6 +26,8 @@ DOWNWARDS = 0.5
 # Passages of a set together stay below this many characters, about a thousand tokens.
 MOST_CHARACTERS = 4600
 LONGEST_ANSWER = 320
+# Passages of conversations within these bounds are read alone.
+TALK_CHARACTERS = (500, 1300)
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,36 @@ def grounded_examples(folder: Path, seed: int = 42) -> list[Example]:
     ]
     draw.shuffle(rows)
     return rows
+
+
+def wide_examples(folder: Path, seed: int = 31) -> list[Example]:
+    """A round over many more passages: their questions are made by rule, those of XQuAD stand among them.
+
+    Where the few real questions are known by heart, other passages are what is left to learn reading from.
+    """
+    draw = random.Random(seed)  # noqa: S311 - a reproducible recipe, no secret
+    xquad, clapnq, talks = (load_corpus(folder, name) for name in ("xquad_en", "clapnq", "mtrag_un"))
+    short = [
+        context for context in talks.contexts.values() if TALK_CHARACTERS[0] < len(context.text) < TALK_CHARACTERS[1]
+    ]
+    clap = _asked_about(_with_cloze(clapnq, draw, 6))
+    talk = _part(_asked_about(_with_cloze(Corpus({one.id: one for one in short}, ()), draw, 6)), draw, 120)
+    more = _with_cloze(xquad, draw, 3)
+    rows = [
+        *_alone(xquad, draw, 0.1),
+        *_alone(_part(clap, draw, 100), draw, 0.08),
+        *_alone(talk, draw, 0.08),
+        *_among_distractors(more, draw, sizes=(2, 3)),
+        *_among_distractors(clap, draw, sizes=(3, 4, 5)),
+    ]
+    draw.shuffle(rows)
+    return rows
+
+
+def _asked_about(corpus: Corpus) -> Corpus:
+    """Without the passages that no question is about."""
+    asked = {question.context_id for question in corpus.questions}
+    return Corpus({key: one for key, one in corpus.contexts.items() if key in asked}, corpus.questions)
 
 
 def _alone(corpus: Corpus, draw: random.Random, refusal_share: float = REFUSAL_SHARE) -> Iterator[Example]:

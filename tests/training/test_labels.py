@@ -17,7 +17,7 @@ from training.__main__ import main
 from training.cloze import cloze_questions
 from training.examples import Example, read_examples, write_examples
 from training.gguf_model import GgufModel, same_vocabulary
-from training.grounded import grounded_examples, is_held_out, load_corpus
+from training.grounded import grounded_examples, is_held_out, load_corpus, wide_examples
 from training.labels import Feedback, from_documents, from_feedback, from_teacher, is_supported
 
 TEXT = (
@@ -95,6 +95,16 @@ def test_the_rows_of_grounded_never_touch_the_articles_that_are_reported(qa: Pat
     refusals = sum(row.answer == REFUSAL.en for row in rows)
     assert 0.1 < refusals / len(rows) < 0.35
     assert all("[" in row.answer for row in rows if row.answer != REFUSAL.en)
+
+
+def test_the_wide_rows_read_many_passages_and_none_that_is_reported(qa: Path) -> None:
+    kept = [json.loads(line) for line in (qa / "xquad_en.contexts.jsonl").read_text().splitlines()]
+    wide = wide_examples(qa)
+    text = "\n".join(row.question for row in wide)
+    assert not [row["id"] for row in kept if is_held_out(row["title"]) and row["text"][:80] in text]
+    passages = {part.split("\n", 1)[-1] for row in wide for part in row.question.split("\n\n")[:-1]}
+    assert len(passages) > 300
+    assert [row.messages for row in wide] == [row.messages for row in wide_examples(qa)], "one seed, one recipe"
 
 
 def test_an_answer_stands_in_the_passage_that_it_cites(qa: Path, rows: list[Example]) -> None:
