@@ -66,7 +66,9 @@ class Settings(BaseSettings):
     )
 
     active_tools: tuple[str, ...] = Field((), description="tools that may be called; empty: all that are known")
-    community_tools: tuple[str, ...] = Field((), description="LangChain tools by import path, `package.module:name`")
+    community_tools: tuple[str, ...] = Field(
+        (), description="LangChain tools by import path, `package.module:name` or `...:name=read`"
+    )
     mcp_servers: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="MCP servers: {name: {command, args} or {url}}, with an optional `risk`"
     )

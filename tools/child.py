@@ -21,6 +21,7 @@ PROCESS_EVENTS = {"subprocess.Popen", "pty.spawn"} | {
     for name in ("fork", "forkpty", "posix_spawn", "exec", "spawn", "system", "startfile", "kill", "killpg")
 }
 NETWORK_EVENTS = {f"socket.{name}" for name in ("connect", "bind", "sendto", "sendmsg", "getaddrinfo")}
+LOCAL = frozenset(("127.0.0.1", "::1", "localhost"))
 CHANGE_EVENTS = {
     f"os.{name}"
     for name in ("remove", "rename", "rmdir", "mkdir", "link", "symlink", "truncate", "chmod", "chown", "utime")
@@ -51,7 +52,7 @@ def _answer(request: dict[str, Any], reply_to: int) -> dict[str, Any]:
 
     _limit(request["memory_bytes"], request["seconds"])
     os.write(reply_to, b"ready\n")  # From here on the clock runs.
-    _guard(request["risk"])
+    _guard(request["risk"], request["offline"])
     tools = [value for value in _load(request["target"]) if isinstance(value, BaseTool)]
     if "name" not in request:
         return {"tools": [_describe(tool) for tool in tools]}
@@ -109,7 +110,7 @@ def _lower(kind: int, value: int) -> None:
     resource.setrlimit(kind, (limit, limit))
 
 
-def _guard(risk: str) -> None:
+def _guard(risk: str, offline: bool) -> None:
     """Hold the code to its risk: nothing starts a process, `read` only reads, `write` does not connect."""
     scratch = str(Path(tempfile.gettempdir()).resolve())
 
@@ -118,10 +119,19 @@ def _guard(risk: str) -> None:
             raise PermissionError(f"a tool may not start or stop programs ({event})")
         if event in NETWORK_EVENTS and risk != "network":
             raise PermissionError(f"a tool of risk {risk} may not use the network; declare the risk network")
+        if event in NETWORK_EVENTS and offline and not _is_local(event, arguments):
+            raise PermissionError("no tool may use the network while the setting offline is on (offline = false)")
         if risk == "read" and _changes_files(event, arguments) and not _inside(scratch, arguments[0]):
             raise PermissionError(f"a tool of risk read may not write ({arguments[0]}); declare the risk write")
 
     sys.addaudithook(watch)
+
+
+def _is_local(event: str, arguments: tuple[Any, ...]) -> bool:
+    """Whether a network event stays on this machine."""
+    target = arguments[0] if event == "socket.getaddrinfo" else arguments[1]
+    host = target[0] if isinstance(target, tuple) and target else target
+    return host in LOCAL
 
 
 def _changes_files(event: str, arguments: tuple[Any, ...]) -> bool:

@@ -33,10 +33,14 @@ POLL_SECONDS = 0.02
 
 @dataclass(frozen=True)
 class Limits:
-    """What one run may take. `seconds` counts from the start of the tool's own code, `memory_mb` above the start."""
+    """What one run may take. `seconds` counts from the start of the tool's own code, `memory_mb` above the start.
+
+    `offline`: nothing uses the network, whatever its risk.
+    """
 
     seconds: float = 20.0
     memory_mb: int = 512
+    offline: bool = False
 
 
 class ToolTimeoutError(ToolError):
@@ -67,7 +71,7 @@ def call(
 
 
 def _run(request: dict[str, Any], limits: Limits, is_cancelled: Callable[[], bool]) -> dict[str, Any]:
-    request = {**request, "memory_bytes": limits.memory_mb * 2**20, "seconds": limits.seconds}
+    request |= {"memory_bytes": limits.memory_mb * 2**20, "seconds": limits.seconds, "offline": limits.offline}
     with tempfile.TemporaryDirectory(prefix="fourfold-tool-", ignore_cleanup_errors=True) as scratch:
         mark = uuid.uuid4().hex
         process = _start(Path(scratch), mark)

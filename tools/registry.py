@@ -21,7 +21,7 @@ from tools.mcp import load_servers
 from tools.model_internals import model_tools
 from tools.shortcuts import direct_call
 from tools.tables import ASK_TABLES, TablesOf, can_answer, table_tools
-from tools.user_tools import LoadedTools, load_folder, load_target
+from tools.user_tools import LoadedTools, load_folder, load_named
 
 MOST_OFFERED = 8
 EVERYWHERE = Scope()
@@ -58,10 +58,10 @@ class ToolRegistry:
             # They run code with the rights of the server: its people get them only where a setting says so.
             self._loaded = LoadedTools()
             return
-        limits = Limits(settings.tool_seconds, settings.tool_memory_mb)
+        limits = Limits(settings.tool_seconds, settings.tool_memory_mb, settings.offline)
         loaded = load_folder(settings.paths.user_tools, limits)
-        for target in settings.community_tools:
-            loaded += load_target(target, limits)
+        for named in settings.community_tools:
+            loaded += load_named(named, limits)
         self._loaded = loaded + load_servers(settings)
 
     @property

@@ -7,6 +7,7 @@ with as many values as one another go side by side; any other mixture is left as
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -79,11 +80,9 @@ def repeated(call: ToolCall, question: str, function: Mapping[str, Any]) -> list
         if len(found.items) > 1 and not any(item.value in _others(values, name) for item in found.items)
     }
     strong = [found for name, found in many.items() if _look_in(values[name], question) != "word"]
-    lengths = {len(found.items) for found in strong}
-    alike = [found for found in many.values() if len(found.items) in lengths]
-    if len(lengths) != 1 or not (len(alike) > 1 or any(found.is_plain for found in strong)):
+    length = _agreed(strong, list(many.values()))
+    if length < 2:
         return [call]
-    (length,) = lengths
     varied = {name: found.items for name, found in many.items() if len(found.items) == length}
     varied |= _followers(values, varied, question)
     places = [item.start for items in varied.values() for item in items]
@@ -94,6 +93,17 @@ def repeated(call: ToolCall, question: str, function: Mapping[str, Any]) -> list
         ToolCall(call.id, call.name, {**call.arguments, **{name: items[at].value for name, items in varied.items()}})
         for at in range(min(length, MOST))
     ]
+
+
+def _agreed(strong: list[_Series], every: list[_Series]) -> int:
+    """How many calls the arguments speak of; 1 where they do not agree or none says it plainly."""
+    votes = Counter(len(found.items) for found in every)
+    likely = {len(found.items) for found in strong}
+    ranked = sorted(likely, key=lambda length: -votes[length])
+    if not ranked or (len(ranked) > 1 and votes[ranked[0]] == votes[ranked[1]]):
+        return 1
+    is_plain = any(found.is_plain for found in strong if len(found.items) == ranked[0])
+    return ranked[0] if votes[ranked[0]] > 1 or is_plain else 1
 
 
 def _others(values: Mapping[str, Any], name: str) -> list[Any]:
@@ -115,7 +125,8 @@ def _series(value: Any, text: str) -> _Series:
     for number, (found, tells) in enumerate(ways):
         kept = _without_repeats(found)
         if tells and len(kept) > 1:
-            plain = number == 2 or before not in _PLACES or all(_begins(item, text) for item in kept if item is not own)
+            others = [item for item in kept if item is not own]
+            plain = number == 2 or before not in _PLACES or _name_said_again(own, others, text)
             return _Series(tuple(kept), plain and number != 1)
     return _Series((own,), False)
 
@@ -189,10 +200,25 @@ def _leans(item: _Item, text: str) -> bool:
     return bool(_LEANING.search(_ARTICLE.sub("", text[: item.start])))
 
 
+def _name_said_again(own: _Item, others: list[_Item], text: str) -> bool:
+    """Whether the other values follow `and` and the word that stands before them all, or have its noun before it.
+
+    `in Oslo and in Rome`; `a radius of 3 and a radius of 8`.
+    """
+    noun = _noun_before(own, text)
+    return all(_begins(item, text) or (noun not in _ANYWHERE and _noun_before(item, text) == noun) for item in others)
+
+
 def _begins(item: _Item, text: str) -> bool:
     """Whether the word before a value follows `and`, a comma or the end of a sentence."""
     match = _BEFORE.search(_ARTICLE.sub("", text[: item.start]))
     return match is not None and bool(_NEW.search(text[: match.start()]))
+
+
+def _noun_before(item: _Item, text: str) -> str:
+    """The second word before a value."""
+    match = _BEFORE.search(_ARTICLE.sub("", text[: item.start]))
+    return _word_before(_Item(match.start(), match.start(), None), text) if match else ""
 
 
 def _without_repeats(items: list[_Item]) -> list[_Item]:

@@ -19,6 +19,7 @@ _ARGUMENT = re.compile(
     r"^[ \t]*(\w+)[ \t]*(?:\([^)\n]*\))?[:：][ \t]*(\S.*(?:\n[ \t]{8,}(?!\w+[ \t]*[:：(]).+)*)", re.MULTILINE
 )
 DEFAULT_RISK: Risk = "write"  # Who does not say what a tool does is asked before it runs.
+COMMUNITY_RISK: Risk = "network"  # Most tools of others search something out there.
 
 
 @dataclass(frozen=True)
@@ -38,21 +39,30 @@ def load_folder(folder: Path, limits: Limits) -> LoadedTools:
     return sum((load_target(str(path.absolute()), limits) for path in files), LoadedTools())
 
 
-def load_target(target: str, limits: Limits) -> LoadedTools:
-    """The tools of one file or import path (`package.module:name`); a failure is a problem, not an exception."""
+def load_named(named: str, limits: Limits) -> LoadedTools:
+    """A tool by import path, `package.module:name` or `package.module:name=risk`; without a risk it may do all."""
+    target, _, risk = (part.strip() for part in named.partition("="))
+    return load_target(target, limits, risk or COMMUNITY_RISK)
+
+
+def load_target(target: str, limits: Limits, risk: str = DEFAULT_RISK) -> LoadedTools:
+    """The tools of one file or import path; a failure is a problem, not an exception.
+
+    `risk` is that of a tool that declares none.
+    """
     try:
         descriptions = isolation.describe(target, limits)
         if not descriptions:
             raise ToolError(_nothing_found(target))
-        return LoadedTools(tuple(_entry(target, description, limits) for description in descriptions))
+        return LoadedTools(tuple(_entry(target, description, limits, risk) for description in descriptions))
     except ToolError as error:
         return LoadedTools(problems=(ToolProblem(target, error.message),))
 
 
-def _entry(target: str, description: dict[str, Any], limits: Limits) -> ToolEntry:
+def _entry(target: str, description: dict[str, Any], limits: Limits, usual: str) -> ToolEntry:
     name, text = description["name"], _summary(description["description"])
     parameters = _explained(description["parameters"], description["description"])
-    risk = checked_risk(description["risk"] or DEFAULT_RISK, target)
+    risk = checked_risk(description["risk"] or usual, target)
 
     def run(**arguments: Any) -> str:
         return isolation.call(target, name, arguments, risk, limits)

@@ -1,15 +1,17 @@
 """The user's own code: what it says is used, what it breaks stays in its process."""
 
 import re
+import socket
 from pathlib import Path
 
 import psutil
 import pytest
 
+from core.errors import ToolError
 from tests.tools.conftest import run, settings_at
 from tools.isolation import MARK, Limits
 from tools.registry import ToolRegistry
-from tools.user_tools import load_folder
+from tools.user_tools import load_folder, load_named
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -85,6 +87,44 @@ def _is_tool_run(process: psutil.Process) -> bool:
         return MARK in process.environ() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
+
+
+NET = '''
+import socket
+from langchain_core.tools import tool
+
+@tool(extras={"risk": "network"})
+def reach(host: str, port: int) -> str:
+    """Connect."""
+    socket.create_connection((host, port), 5).close()
+    return "reached"
+'''
+
+
+def test_a_tool_of_the_network_stays_on_this_machine_while_offline(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(NET, encoding="utf-8")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        (entry,) = load_folder(tmp_path, Limits(offline=True)).entries
+        assert entry.tool.invoke({"host": "127.0.0.1", "port": port}) == "reached"
+        # An address for documentation that nobody has: it must not even be tried.
+        with pytest.raises(ToolError, match="offline"):
+            entry.tool.invoke({"host": "192.0.2.1", "port": 80})
+        with pytest.raises(ToolError, match="offline"):
+            entry.tool.invoke({"host": "example.invalid", "port": 80})
+
+
+def test_a_langchain_tool_is_named_by_its_import_path_with_a_risk_or_without(tmp_path: Path) -> None:
+    (problem,) = load_named("langchain_core.tools.retriever:create_retriever_tool", Limits()).problems
+    assert "holds no tool" in problem.message.en
+    ready = "from langchain_core.tools import tool\n\n@tool\ndef double(number: int) -> str:\n    'Double.'\n"
+    named = str(tmp_path / "ready.py")
+    Path(named).write_text(ready + "    return str(2 * number)\n", encoding="utf-8")
+    for written, risk in ((named, "network"), (f"{named}=read", "read"), (f"{named} = write", "write")):
+        (entry,) = load_named(written, Limits()).entries
+        assert (entry.name, entry.risk, entry.tool.invoke({"number": 4})) == ("double", risk, "8")
+    (problem,) = load_named(f"{named}=free", Limits()).problems
+    assert "free" in problem.message.en
 
 
 def test_a_docstring_describes_the_tool_and_each_argument(tmp_path: Path) -> None:
