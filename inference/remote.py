@@ -57,7 +57,7 @@ class RemoteEngine:
     def info(self) -> ModelInfo:
         """The server's first model where no name was given; sizes that it does not tell are 0.
 
-        `details["adapters"]` names those that the server offers for it.
+        `details["adapters"]` are those that it offers for this model: their names, with llama-server's numbers for them.
         """
         if self._info is None:
             try:
@@ -130,7 +130,7 @@ class RemoteEngine:
         sizes: Mapping[str, Any] = about.get("meta") or {}
         told = int(about.get("max_model_len") or sizes.get("n_ctx") or 0)
         n_ctx = min(told, self._n_ctx) if told else self._n_ctx
-        details = {"url": self._endpoint.url, "adapters": (*_vllm_adapters(models, name), *self._loras())}
+        details = {"url": self._endpoint.url, "adapters": _vllm_adapters(models, name) | self._loras()}
         return ModelInfo(
             name=PurePath(name).name, path="", sha256="", architecture="remote", quantisation="unknown",
             # Unknown even where told: a model on a server calls tools by the server's own way, however small it is.
@@ -140,7 +140,7 @@ class RemoteEngine:
             device=f"remote: {self._server.address.place}", details={**details, "id": name},
         )  # fmt: skip
 
-    def _loras(self) -> dict[str, int]:
+    def _loras(self) -> dict[str, str | int]:
         """The adapters that a llama-server was started with, as their files are called, and its numbers for them."""
         root = Address(self._endpoint.url.rstrip("/").removesuffix("/v1"), self._endpoint.api_key)
         try:
@@ -152,13 +152,13 @@ class RemoteEngine:
         return {PurePath(str(item["path"])).stem: int(item["id"]) for item in fitting}
 
     def _with_adapter(self, name: str) -> dict[str, Any]:
-        """What a request says to be answered under that adapter. Raises ModelError where the server has none such."""
-        if not name:
-            return {}
-        offered = self.info.details["adapters"]
-        loras = self._loras()
-        if name in loras:
-            return {"lora": [{"id": loras[name], "scale": 1.0}]}
+        """What a request says to be answered under that adapter, or none. Raises ModelError where it is unknown."""
+        offered: Mapping[str, Any] = self.info.details["adapters"]
+        numbers = {key: value for key, value in offered.items() if isinstance(value, int)}
+        if not name or name in numbers:
+            # llama-server puts every adapter into force that nobody speaks of.
+            scales = [{"id": value, "scale": float(key == name)} for key, value in numbers.items()]
+            return {"lora": scales} if scales else {}
         if name in offered:
             return {"model": name}
         known = ", ".join(offered)
@@ -254,7 +254,7 @@ def _wire(message: Message) -> dict[str, Any]:
     return plain
 
 
-def _vllm_adapters(models: Sequence[Mapping[str, Any]], base: str) -> dict[str, str]:
+def _vllm_adapters(models: Sequence[Mapping[str, Any]], base: str) -> dict[str, str | int]:
     """The adapters that vLLM lists beside the model that they belong to."""
     return {str(model["id"]): str(model["id"]) for model in models if model.get("parent") == base}
 

@@ -137,3 +137,16 @@ def test_a_server_that_is_not_there_and_what_no_server_offers_are_said_plainly()
     with pytest.raises(ModelError, match="no adapter 'mine'"):
         list(engine.generate(GenerationRequest(prompt="x", adapter="mine", sampling=SamplingSettings())))
     assert engine.count_tokens("你好 world") == 4
+
+
+def test_adapters_go_by_the_names_of_the_server(server: str):
+    engine = RemoteEngine(Endpoint(server, "big-model"))
+    assert set(engine.info.details["adapters"]) == {"polite", "formal"}
+    assert engine.info.n_ctx == 2048
+    for adapter in ("", "formal", "polite"):
+        list(engine.generate(GenerationRequest(messages=(Message("user", "Hi"),), adapter=adapter)))
+    base, formal, polite = Handler.asked
+    # Unspoken of, an adapter of llama-server would be in force.
+    assert (base["model"], base["lora"]) == ("big-model", [{"id": 0, "scale": 0.0}])
+    assert (formal["model"], formal["lora"]) == ("big-model", [{"id": 0, "scale": 1.0}])
+    assert (polite["model"], polite.get("lora")) == ("polite", None)
