@@ -71,6 +71,9 @@ def _parser() -> argparse.ArgumentParser:
     models = _command(commands, "models", _models, "list the models, get one, put it to use, tune it")
     models_command.add_arguments(models)
     _json(models)
+    kept = _command(commands, "conversations", _conversations, "count the conversations, or copy them")
+    kept.add_argument("--to", choices=("server", "file"), help="copy them to the server of database_url, or back")
+    _json(kept)
     known = _command(commands, "people", _people, "list the people of a shared server; keys for the API; remove one")
     known.add_argument("--key", metavar="NAME", help="make an API key for this person, which ends the one before")
     known.add_argument("--revoke", metavar="NAME", help="end the API key of this person")
@@ -167,6 +170,10 @@ def _models(settings: Settings, options: argparse.Namespace) -> int:
     )
     terminal.write("\n".join(shown))
     return 0
+
+
+def _conversations(settings: Settings, options: argparse.Namespace) -> int:
+    return terminal.conversations(settings, options.to, options.json)
 
 
 def _people(settings: Settings, options: argparse.Namespace) -> int:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from app import answers_command, prompt_library
 from app.answer_view import AnswerView, fold
 from core.config import Settings
+from core.errors import SettingError
 from core.language import Bilingual, Language
 from core.types import EMBEDDED_SHARE, Mode, Question, Scope
 from orchestrator.events import AnswerEvent, QueryRewritten, RouteChosen, SourcesFound, TextDelta, ToolFinished
@@ -218,6 +219,25 @@ def people(settings: Settings, key: str | None, revoke: str | None, remove: str 
     for name, value in done.items():
         if name != "people":
             write(f"{name}: {value}")
+    return 0
+
+
+def conversations(settings: Settings, to: str | None, as_json: bool) -> int:
+    """Count the conversations where they lie, or copy them from the file to the server or back, of everybody."""
+    from app import people as served
+    from orchestrator.history import History, open_history
+
+    owners = [settings, *(served.settings_of(settings, one.person.key) for one in served.known(settings))]
+    if to is not None and not settings.database_url:
+        raise SettingError(Bilingual("Set FOURFOLD_DATABASE_URL first.", "请先设置 FOURFOLD_DATABASE_URL。"))
+    copied = counted = 0
+    for owner in owners:
+        here, there = History(owner.paths.conversations_file), open_history(owner)
+        if to is not None:
+            copied += there.take_over(here) if to == "server" else here.take_over(there)
+        counted += len((here if to == "file" else there).conversations(10_000_000))
+    done = {"people": len(owners), "conversations": counted, "rows_copied": copied}
+    write(json.dumps(done) if as_json else "  ".join(f"{name}: {value}" for name, value in done.items()))
     return 0
 
 

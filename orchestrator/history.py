@@ -40,6 +40,13 @@ CREATE TABLE running (message TEXT PRIMARY KEY REFERENCES messages(id) ON DELETE
     stop INTEGER NOT NULL DEFAULT 0);
 """
 _STEPS = {1: _FIRST, 2: _SECOND}
+# In this order each row finds what it belongs to.
+_COLUMNS = {
+    "conversations": ("id", "title", "created", "updated", "leaf"),
+    "messages": ("id", "parent", "role", "text", "status", "created", "receipt", "conversation"),
+    "feedback": ("id", "kind", "text", "created", "message"),
+    "overrules": ("id", "question", "history", "collection", "routed", "expected", "created"),
+}
 
 
 @dataclass(frozen=True)
@@ -275,6 +282,13 @@ class History:
         with self._file.transaction() as db:
             return [Overrule(row[0], tuple(json.loads(row[1])), *row[2:]) for row in db.execute(sql)]
 
+    # --- moving
+
+    def take_over(self, other: "History") -> int:
+        """Copy what another place keeps and this one lacks, all of it or nothing; returns how many rows came."""
+        with other._file.transaction() as theirs, self._file.transaction() as ours:
+            return sum(_copied(table, columns, theirs, ours) for table, columns in _COLUMNS.items())
+
     # --- inside
 
     def _change(self, sql: str, values: Sequence[Any], subject: str) -> None:
@@ -296,6 +310,16 @@ class History:
 def open_history(settings: Settings) -> History:
     """The conversations that the settings lead to."""
     return History(settings.paths.conversations_file, settings.database_url, settings.owner)
+
+
+def _copied(table: str, columns: tuple[str, ...], theirs: Statements, ours: Statements) -> int:
+    names, places = ", ".join(columns), ", ".join("?" * len(columns))
+    known = {row[0] for row in ours.execute(f"SELECT id FROM {table}")}  # noqa: S608 names of our own
+    rows = theirs.execute(f"SELECT {names} FROM {table} ORDER BY rowid")  # noqa: S608
+    missing = [tuple(row) for row in rows if row[0] not in known]
+    for row in missing:
+        ours.execute(f"INSERT INTO {table} ({names}) VALUES ({places})", row)  # noqa: S608
+    return len(missing)
 
 
 def _new_id() -> str:

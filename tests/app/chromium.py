@@ -38,9 +38,9 @@ def free_port() -> int:
 
 
 @contextmanager
-def running_application(home: Path, settings: Mapping[str, str] | None = None) -> Iterator[str]:
+def running_application(home: Path, settings: Mapping[str, str] | None = None, chosen_port: int = 0) -> Iterator[str]:
     """Start the application with a data folder of its own; yield its address, and end it."""
-    port = free_port()
+    port = chosen_port or free_port()
     environment = {**os.environ, "FOURFOLD_HOME": str(home), **(settings or {})}
     command = [sys.executable, "-m", "app", "--port", str(port), "--no-browser"]
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)

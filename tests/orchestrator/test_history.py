@@ -197,3 +197,24 @@ def test_a_server_that_is_not_there_is_told_without_its_password(tmp_path: Path)
     with pytest.raises(DatabaseError, match="database_url") as caught:
         History(tmp_path / "unused.db", "postgresql://ann:secret@127.0.0.1:9/none?connect_timeout=1", "x")
     assert "secret" not in str(caught.value)
+
+
+def test_conversations_move_to_the_server_and_back_and_stay_as_they_were(postgres_url: str, tmp_path: Path):
+    here = History(tmp_path / "c.db")
+    there = History(tmp_path / "unused.db", postgres_url, uuid.uuid4().hex)
+    for text in ("first", "第二"):
+        _, question, answer = _asked(here, text)
+        here.finish_answer(answer.id, "said", "done", {"events": [], "thinking": "hm"})
+        here.begin_answer(question.id)
+        here.add_feedback(answer.id, "good")
+    here.add_overrule(Overrule("算一下", (), "default", "rag", "tools"))
+    assert there.take_over(here) == 2 + 6 + 2 + 1
+    assert there.take_over(here) == 0
+    back = History(tmp_path / "back.db")
+    assert back.take_over(there) == 11
+    for place in (there, back):
+        assert place.conversations() == here.conversations()
+        assert [place.thread(one.id) for one in place.conversations()] == [
+            here.thread(one.id) for one in here.conversations()
+        ]
+        assert (place.feedback(), place.overrules()) == (here.feedback(), here.overrules())
