@@ -57,7 +57,7 @@ class RemoteEngine:
     def info(self) -> ModelInfo:
         """The server's first model where no name was given; sizes that it does not tell are 0.
 
-        `details["adapters"]` are those that it offers for this model: their names, with llama-server's numbers for them.
+        `details["adapters"]` are those that it offers for this model: names, with the numbers of llama-server for them.
         """
         if self._info is None:
             try:
