@@ -1,12 +1,23 @@
 """A comparison of modes as a table; an answer with its bill and what it stands on."""
 
 import json
+import time
+from collections.abc import Callable
 
 from app.container import Container
 from app.widgets.bill import weight_lines
 from orchestrator.compare import saved
 from orchestrator.grounding import Grounding
-from tests.app.test_page_states import page_of, settle
+from tests.app.test_pages import page_of, settle
+
+PATIENCE = 20.0
+
+
+def until(holds: Callable[[], bool]) -> bool:
+    end = time.monotonic() + PATIENCE
+    while not (found := holds()) and time.monotonic() < end:
+        time.sleep(0.05)
+    return found
 
 
 def test_a_finished_comparison_is_kept_and_offered_as_a_table(box: Container) -> None:
@@ -30,6 +41,9 @@ def test_an_answer_shows_its_bill_and_its_weights_once_they_are_known(box: Conta
     page.chat_input[0].set_value("How tall?").run()
     settle(box)
     answer = box.history.thread(box.history.conversations()[0].id)[-1]
+    # The fake model finds nothing harder without a passage: that is found out and kept by itself.
+    assert until(lambda: "grounding" in box.history.message(answer.id).receipt)
+    assert box.history.message(answer.id).receipt["grounding"]["weights"] == {"1": 0.0}
     weights = {"nats_per_token": 1.0, "meter": 0.8614, "weights": {"1": 9.5}, "disagreements": [], "complete": True}
     box.history.add_to_receipt(answer.id, "grounding", json.loads(json.dumps(weights)))
     page.session_state[f"bill_{answer.id}"] = True
