@@ -1,6 +1,7 @@
 """`python -m evaluation benchmark engine`: the engine beside llama.cpp's bare decode loop, in turns in the same run.
 
-The best of several takes is compared, for what else a machine does can only slow one down; medians stand beside.
+The best of several takes is compared, for what else a machine does can only slow one down; medians stand beside, and
+the median of the ratio within a turn, which a machine that changes its speed disturbs least.
 `--llama-bench PATH` puts that program in place of our own bare loop: the same file, threads and settings, in turns.
 """
 
@@ -92,6 +93,10 @@ def _speed(
         "baseline": "llama-bench" if options.llama_bench else "bare decode loop",
         **_compared(*(_best(side) for side in takes)),
         "medians": _compared(*(_median(side) for side in takes)),
+        "median_of_turns": {
+            "prompt_ratio": round(statistics.median(ours.prompt / base.prompt for ours, base in pairs[1:]), 3),
+            "generated_ratio": round(statistics.median(ours.generate / base.generate for ours, base in pairs[1:]), 3),
+        },
     }
 
 
