@@ -98,7 +98,10 @@ def test_a_document_outside_the_scope_is_not_asked(orders: Orders) -> None:
         "CREATE TEMP TABLE x (y)",
         "VACUUM INTO '/tmp/stolen.db'",
         "SELECT zeroblob(1000000000)",
-        "WITH RECURSIVE r(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM r) SELECT count(*) FROM r",
+        "SELECT printf('%.*c', 2000000000, 'x')",
+        "SELECT format('%.*c', 2000000000, 'x')",
+        "UPDATE catalogue SET rows = 1 RETURNING rows",
+        "CREATE VIRTUAL TABLE z USING csv(filename='/etc/passwd')",
     ],
 )
 def test_sql_can_only_read_and_only_for_a_while(orders: Orders, sql: str) -> None:
