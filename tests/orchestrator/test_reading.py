@@ -100,14 +100,10 @@ def source(text: str = PASSAGE) -> Source:
     return Source(1, ScoredChunk(chunk, 1.0), True, Bilingual("used", "已使用"))
 
 
-def test_replies_that_agree_win_over_a_likelier_lone_one() -> None:
-    replies = [
-        Reply("green [1]", math.log(0.40)),
-        Reply("old stone bridge [1]", math.log(0.35)),
-        Reply("stone bridge [1]", math.log(0.25)),
-    ]
-    # Shares of words in common, weighed by probability: .40; .35 + .25 * .8 = .55; .25 + .35 * .8 = .53.
-    assert best_reply("What?", replies, [source("It says nothing.")]).answer == "old stone bridge"
+def test_a_reply_that_no_passage_holds_gives_way() -> None:
+    replies = [Reply("5.2 [1]", math.log(0.5)), Reply("56.2 [1]", math.log(0.4))]
+    text = "Of them 56.2 were Catholics."
+    assert best_reply("How many?", replies, [source(text)]).answer == "56.2"
 
 
 def test_a_reply_that_repeats_the_question_gives_way() -> None:
