@@ -1,5 +1,6 @@
 """One read-only question to a SQLite file of tables, fenced four times: mode, authorizer, clock, size limits."""
 
+import re
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -18,11 +19,13 @@ LONGEST_SQL = 5_000
 LONGEST_VALUE = 1_000_000
 STEPS_BETWEEN_CHECKS = 10_000
 _ALLOWED = frozenset((sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE))
-# Functions that touch more than the row before them, or make something huge of nothing: `printf('%.*c', 2000000000, 'x')`
-# works for minutes inside one step, where no clock is looked at.
+# Functions that touch more than the row before them, or make something huge of nothing:
+# `printf('%.*c', 2000000000, 'x')` works for minutes inside one step, where no clock is looked at.
 _FORBIDDEN_FUNCTIONS = frozenset(
-    ("load_extension", "readfile", "writefile", "edit", "fts3_tokenizer", "zeroblob", "randomblob", "sqlite_dbpage")
-    + ("printf", "format")
+    re.findall(
+        r"\w+",
+        "load_extension readfile writefile edit fts3_tokenizer zeroblob randomblob sqlite_dbpage printf format",
+    )
 )
 
 
