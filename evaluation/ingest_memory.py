@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from core.config import Settings
+from core.config import Settings, load_settings
 from core.types import DEFAULT_COLLECTION
 from ingest.events import Finished
 from ingest.pipeline import IngestPipeline
@@ -62,7 +62,8 @@ def _copies(files: list[Path], folder: Path, times: int) -> Path:
 
 
 def _measure(home: Path, folder: Path) -> dict[str, Any]:
-    library = Library(Settings(home=home), HashEmbedder())
+    # An override, because the environment of the process above wins over everything else.
+    library = Library(load_settings(home=home), HashEmbedder())
     before, started = _peak_megabytes(), time.perf_counter()
     last = None
     for event in IngestPipeline(library, library.settings).run([folder], DEFAULT_COLLECTION):

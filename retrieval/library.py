@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from retrieval.retriever import HybridSearcher
 
 
-# Beyond this many vectors the float graph would want more than 1.8 KB of memory for each.
-COMPACT_ABOVE = 500_000
+# Beyond this many vectors a graph of 32 links would want more than 3 GB of memory.
+COMPACT_ABOVE = 5_000_000
 # Far more than the candidates of a question; what is older waits its turn.
 _MOST_ASKED_FOR = 256
 # Where a collection remembers the server that its index was moved to.
