@@ -20,6 +20,7 @@ COMMANDS = {
     "grounding": "reading alone: the right passage given, by itself or among distractors",
     "mtrag": "follow-ups of conversations: searched with the rewrite and by the last turn alone",
     "kills": "ingest killed at random moments: is anything ever broken, twice, or half?",
+    "moving": "a collection moved to a server and back, the mover killed midway: the same answers?",
     "planted": "which passage did the answer use? thirty invented facts, leaving out beside attention",
     "retrieval": "are the right passages found?",
     "meter": "does the grounding meter tell true passages from foreign ones?",

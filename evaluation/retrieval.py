@@ -145,7 +145,7 @@ def collection_of(library: Library, passages: Sequence[Passage]) -> str:
                 return name
     with library.writer(name) as store:
         for passage in passages if store.counts()["vectors"] < len(passages) else ():
-            store.put_document(*_document(passage))
+            store.put_document(*document_of(passage))
         while pending := store.chunks_without_vectors(_BATCH):
             vectors = library.embedder.embed_documents([chunk.embedded_text for chunk in pending])
             store.put_vectors([chunk.id for chunk in pending], vectors)
@@ -182,7 +182,8 @@ class CachedEmbedder:
         return vector
 
 
-def _document(passage: Passage) -> tuple[Document, list[Chunk]]:
+def document_of(passage: Passage) -> tuple[Document, list[Chunk]]:
+    """A context as a document of one chunk, its id the uri."""
     language = language_of(passage.text)
     title = passage.title.replace("_", " ")
     content_hash = hashlib.sha256(passage.text.encode("utf-8")).hexdigest()

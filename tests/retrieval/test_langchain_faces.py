@@ -11,10 +11,13 @@ from langchain_tests.unit_tests import EmbeddingsUnitTests
 
 from core.config import Settings
 from core.types import Scope
+from retrieval.backends.moving import move_to
+from retrieval.backends.opening import open_backend
 from retrieval.embedder import LangChainEmbeddings
 from retrieval.fakes import HashEmbedder
 from retrieval.langchain_faces import CollectionRetriever, CollectionVectorStore, EncoderFromLangChain
 from retrieval.library import Library
+from tests.retrieval.conftest import emptied
 
 TEXTS = ["the cat sat on the mat", "a dog barked at the moon", "ships sail over the sea", "rain falls in spring"]
 
@@ -24,6 +27,36 @@ class TestVectorStore(VectorStoreIntegrationTests):
     def vectorstore(self, tmp_path: Path) -> VectorStore:
         library = Library(Settings(home=tmp_path), EncoderFromLangChain(self.get_embeddings()))
         return CollectionVectorStore(library, "lc")
+
+
+class TestVectorStoreOnPostgres(VectorStoreIntegrationTests):
+    @pytest.fixture
+    def vectorstore(self, tmp_path: Path, postgres_url: str) -> VectorStore:
+        return moved(tmp_path, emptied(postgres_url), EncoderFromLangChain(self.get_embeddings()))
+
+
+class TestVectorStoreOnMilvus(VectorStoreIntegrationTests):
+    @pytest.fixture(scope="class")
+    def kept(self, tmp_path_factory: pytest.TempPathFactory, milvus_url: str) -> VectorStore:
+        """Milvus takes seconds to make a collection: it is made once, and emptied for each test."""
+        encoder = EncoderFromLangChain(self.get_embeddings())
+        return moved(tmp_path_factory.mktemp("lc"), emptied(milvus_url), encoder)
+
+    @pytest.fixture
+    def vectorstore(self, kept: VectorStore) -> VectorStore:
+        kept.delete()
+        return kept
+
+
+def moved(home: Path, url: str, encoder: EncoderFromLangChain) -> CollectionVectorStore:
+    """An empty collection whose index is on a server."""
+    library = Library(Settings(home=home), encoder)
+    library.create("lc")
+    move_to(library, "lc", open_backend(url))
+    served = Library(Settings(home=home, index_url=url), encoder)
+    with served.reader("lc") as store:
+        assert served.remote(store) is not None
+    return CollectionVectorStore(served, "lc")
 
 
 class TestRetriever(RetrieversIntegrationTests):
