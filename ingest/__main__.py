@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import json
+import os
 import signal
 import sys
 import threading
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status: 0, or 1 where a file failed, or 2 where nothing could be done."""
     options = _parser().parse_args(arguments)
+    # Threads that wait for each other spinning take from a busy machine what they do not use; read when torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     console = Console(stderr=True)
     try:
         settings = load_settings()
