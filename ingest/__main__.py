@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status: 0, or 1 where a file failed, or 2 where nothing could be done."""
     options = _parser().parse_args(arguments)
-    # Threads that wait for each other spinning take from a busy machine what they do not use; read when torch is loaded.
+    # Threads that wait for each other spinning take from a busy machine what they do not use. Read with torch.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     console = Console(stderr=True)
     try:
