@@ -69,7 +69,8 @@ def _api(parts_of: Callable[[Person], Parts], who: Who, settings: Settings) -> F
     sampling = SamplingSettings(temperature=settings.temperature, seed=settings.seed, max_tokens=settings.max_tokens)
     api = FastAPI(title="Fourfold", docs_url=None, redoc_url=None, openapi_url=None)
     public = urlsplit(settings.public_url).hostname or ""
-    api.add_middleware(Gate, who=who, hosts=(*LOOPBACK, settings.host, public))
+    proxied = settings.public_url if settings.login != "none" else None
+    api.add_middleware(Gate, who=who, hosts=(*LOOPBACK, settings.host, public), public_url=proxied)
     limiter = anyio.CapacityLimiter(THREADS)
 
     @api.get("/v1/models")

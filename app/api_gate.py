@@ -63,9 +63,13 @@ def bearer(scope: Scope) -> str:
 
 
 class Gate:
-    """ASGI middleware. `hosts` are the names under which the server may be addressed, without a port."""
+    """ASGI middleware. `hosts` are the names under which the server may be addressed, without a port.
 
-    def __init__(self, app: ASGIApp, who: Who, hosts: Iterable[str] = LOOPBACK) -> None:
+    `public_url` is the address of a proxy that vouches for people, "" where it has none; None: no proxy does.
+    """
+
+    def __init__(self, app: ASGIApp, who: Who, hosts: Iterable[str] = LOOPBACK, public_url: str | None = None) -> None:
+        self._public = public_url.rstrip("/").lower() if public_url is not None else None
         self._app = app
         self._who = who
         self._hosts = frozenset(host.lower() for host in hosts if host)
@@ -86,13 +90,24 @@ class Gate:
         if _host_name(headers.get("host", "")) not in self._hosts:
             return 421, "wrong_host", "This server answers only under its own name on this machine."
         origin = headers.get("origin")
-        if origin is not None and _host_name(origin.partition("://")[2]) not in self._hosts:
+        if origin is not None and not self._is_ours(origin, headers.get("host", "")):
             return 403, "wrong_origin", "Pages of other sites may not use this server."
         try:
             scope[PERSON] = self._who(scope)
         except LoginError as error:
             return 401, "invalid_api_key", str(error)
         return _size_refusal(scope, headers)
+
+    def _is_ours(self, origin: str, host: str) -> bool:
+        """Whether a page of this origin may ask.
+
+        Where a proxy vouches for whoever sits at the browser, no page shows a token: then only our own address will do,
+        and another port of this machine is another site.
+        """
+        place = origin.partition("://")[2]
+        if self._public is None:
+            return _host_name(place) in self._hosts
+        return origin.lower() == self._public or place.lower() == host.lower()
 
 
 def _size_refusal(scope: Scope, headers: dict[str, str]) -> tuple[int, str, str] | None:

@@ -3,7 +3,7 @@
 import json
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from core.types import DEFAULT_COLLECTION, Message, Mode, SamplingSettings, ToolCall
 
@@ -18,10 +18,21 @@ EMBEDDING_MODEL = "fourfold-embedding"
 
 
 class FunctionCall(BaseModel):
-    """A call that the model made in an earlier turn; `arguments` is JSON text."""
+    """A call that the model made in an earlier turn; `arguments` is an object as JSON text."""
 
     name: str
     arguments: str = "{}"
+
+    @field_validator("arguments")
+    @classmethod
+    def _is_an_object(cls, text: str) -> str:
+        try:
+            read = json.loads(text)
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
+        if not isinstance(read, dict):
+            raise ValueError("not an object")
+        return text
 
 
 class PastCall(BaseModel):
@@ -41,7 +52,7 @@ class ChatMessage(BaseModel):
     name: str = ""
 
     def to_message(self) -> Message:
-        """Our own form. Raises ValueError where the arguments of a call are not JSON."""
+        """Our own form."""
         role = "system" if self.role == "developer" else self.role
         calls = tuple(
             ToolCall(call.id, call.function.name, json.loads(call.function.arguments)) for call in self.tool_calls

@@ -18,6 +18,18 @@ HEALTH = ("/_stcore/health", "/healthz")
 # Streamlit's door for programs, which would lead around the login; off by its setting, and closed here too.
 CLOSED = ("/_stcore/agent", "/_stcore/metrics", "/_stcore/script-health-check")
 _SAFE = ("GET", "HEAD", "OPTIONS")
+# No foreign page may frame ours and have its buttons pressed unseen; whatever text gets into the page, no picture, no
+# connection and no frame leads elsewhere. (Streamlit's own scripts and styles need what it does not speak of.)
+_POLICY = (
+    "frame-ancestors 'self'; img-src 'self' data: blob:; media-src 'self' data: blob:; frame-src 'self' data: blob:; "
+    "connect-src 'self' ws://{host} wss://{host} data: blob:; object-src 'none'; base-uri 'self'; form-action 'self'"
+)
+_FIXED = (
+    (b"x-frame-options", b"SAMEORIGIN"),
+    (b"x-content-type-options", b"nosniff"),
+    # An address holds the id of a conversation.
+    (b"referrer-policy", b"same-origin"),
+)
 
 
 class PageGate:
@@ -42,7 +54,7 @@ class PageGate:
             except LoginError as error:
                 refusal = 401, str(error)
         if refusal is None:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, _guarded(scope, send) if scope["type"] == "http" else send)
         else:
             await _refuse(scope, send, *refusal)
 
@@ -71,6 +83,20 @@ class PageGate:
             person = self._login.person(scope["headers"], client[0] if client else None)
             headers.append((PERSON_HEADER.encode(), sealed(person)))
         return {**scope, "headers": headers}
+
+
+def _guarded(scope: Scope, send: Send) -> Send:
+    """Every answer says what a browser may do with it."""
+    host = next((value.decode("latin-1") for name, value in scope["headers"] if name.lower() == b"host"), "")
+    policy = _POLICY.format(host=host).encode("latin-1")
+
+    async def guarded(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            added = [(b"content-security-policy", policy), *_FIXED]
+            message = {**message, "headers": [*message.get("headers", ()), *added]}
+        await send(message)
+
+    return guarded
 
 
 def _name_of(host: str) -> str:

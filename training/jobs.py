@@ -188,6 +188,9 @@ class JobBoard:
         """Start the process, or start it again: it goes on from the last checkpoint."""
         threads = job.spec().recipe.threads
         environment = {**os.environ, **THREAD_POLICY, "FOURFOLD_HOME": str(self._settings.home)}
+        if self._settings.shared_home:
+            # The job of a person of a shared server: the models are the server's.
+            environment["FOURFOLD_SHARED_HOME"] = str(self._settings.shared_home)
         if threads:
             environment["OMP_NUM_THREADS"] = str(threads)
         with (job.folder / "log.txt").open("ab") as log:

@@ -212,6 +212,15 @@ def test_foreign_hosts_and_origins_are_refused_even_with_the_token(
     assert answer.status_code == status
 
 
+@pytest.mark.parametrize("arguments", ["[1]", "3", "{", '"x"', "[" * 100_000, ""])
+def test_arguments_that_are_no_object_are_told_as_the_clients_mistake(server: SimpleNamespace, arguments: str):
+    call = {"id": "c", "type": "function", "function": {"name": "add", "arguments": arguments}}
+    messages = [{"role": "assistant", "tool_calls": [call]}, {"role": "user", "content": "And?"}]
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    answer = httpx.post(server.url + "/v1/chat/completions", json={"messages": messages}, headers=headers)
+    assert answer.status_code == 422
+
+
 def test_a_body_of_gigabytes_is_refused_before_it_is_read(server: SimpleNamespace):
     for name, value, status in (("Content-Length", "99999999999", 413), ("Transfer-Encoding", "chunked", 411)):
         connection = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=10)

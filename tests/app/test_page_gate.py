@@ -149,3 +149,26 @@ async def test_a_load_balancer_may_ask_for_health():
     behind, _ = await answer(OWN, with_login=True, path="/_stcore/health", client=("10.9.9.9", 1))
     assert len(behind.headers) == 1
     assert PERSON_HEADER not in behind.headers[0]
+
+
+async def test_every_answer_says_what_a_browser_may_do_with_it():
+    async def behind(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"x-own", b"1")]})
+
+    sent = list[Message]()
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": [(b"host", b"127.0.0.1:8501")]}
+    await PageGate(behind, load_settings(), None)(scope, receive, send)
+    headers = dict(sent[0]["headers"])
+    policy = dict(part.strip().split(" ", 1) for part in headers[b"content-security-policy"].decode().split(";"))
+    assert policy["frame-ancestors"] == "'self'"
+    assert policy["img-src"] == "'self' data: blob:"
+    assert policy["connect-src"] == "'self' ws://127.0.0.1:8501 wss://127.0.0.1:8501 data: blob:"
+    assert headers[b"x-frame-options"] == b"SAMEORIGIN"
+    assert headers[b"x-own"] == b"1"

@@ -278,6 +278,26 @@ async def test_nobody_gets_nothing(api: Any, ann: SimpleNamespace, path: str, pe
     assert said.status_code == 401
 
 
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        ("http://127.0.0.1", 200),
+        ("https://chat.example.org", 200),
+        ("http://127.0.0.1:3000", 403),
+        ("http://localhost", 403),
+        ("https://chat.example.org:8443", 403),
+        ("http://chat.example.org", 403),
+        ("https://evil.example", 403),
+        ("null", 403),
+    ],
+)
+async def test_where_the_browser_vouches_only_our_own_pages_may_ask(people: People, origin: str, status: int):
+    settings = changed(people.settings, public_url="https://chat.example.org")
+    shared = create_shared_api(People(settings), check(settings))
+    said = await ask(shared, "/v1/models", **{"X-Forwarded-User": "ann", "Origin": origin})
+    assert said.status_code == status
+
+
 async def test_a_key_of_ones_own_opens_the_own_things_only(api: Any, people: People, ann: SimpleNamespace):
     people.of(BOB)
     key, bobs = served.make_key(people.settings, ANN), served.make_key(people.settings, BOB)

@@ -15,6 +15,7 @@ from websockets.exceptions import InvalidStatus
 from app.identity import person_of
 from app.people import People, settings_of
 from core.config import Settings, changed, load_settings
+from core.types import DEFAULT_COLLECTION
 from retrieval.embedder import open_embedder
 from retrieval.library import Library
 from tests.app.belongings import Belongings, furnish
@@ -47,7 +48,7 @@ def as_(name: str) -> dict[str, str]:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
     home = tmp_path_factory.mktemp("shared")
     settings = changed(load_settings(), **{**GOOD, "home": home})
-    owns = belongings_of(settings, ANN.key)
+    owns = belongings_of(settings)
     environment = {
         f"FOURFOLD_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
         for name, value in GOOD.items()
@@ -56,14 +57,20 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace
         yield SimpleNamespace(address=address.rstrip("/"), owns=owns, home=home)
 
 
-def belongings_of(settings: Settings, key: str) -> Belongings:
-    """One of everything in the folder of a person, made before the server starts."""
+def belongings_of(settings: Settings) -> Belongings:
+    """One of everything in Ann's folder, made before the server starts; neither has the samples to wait for."""
     people = People(settings)
-    box = people.of(ANN)
-    own = settings_of(settings, key)
-    owns = furnish(box, Library(own, open_embedder(own)), MARK)
+    libraries = [_without_samples(settings_of(settings, person.key)) for person in (ANN, BOB)]
+    owns = furnish(people.of(ANN), libraries[0], MARK)
     people.close()
     return owns
+
+
+def _without_samples(own: Settings) -> Library:
+    library = Library(own, open_embedder(own))
+    with library.writer(DEFAULT_COLLECTION) as store:
+        store.set_meta("samples", "moved")
+    return library
 
 
 HOSTILE = ("../" + ANN.key, "' OR 1=1 --", "..%2f..%2f{owner}", "a" * 3000)
