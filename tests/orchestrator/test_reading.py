@@ -129,8 +129,9 @@ def test_the_confidence_is_the_share_of_the_answers_against_the_refusal() -> Non
     sure = judged("When?", replies, Reply(REFUSAL.en, math.log(0.1)), [source()])
     assert sure.confidence == pytest.approx(0.8)
     assert sure.reply == replies[0]
-    unsure = judged("When?", replies, Reply(REFUSAL.en, math.log(0.5)), [source()])
-    assert unsure.confidence == pytest.approx(4 / 9)
+    faint = [Reply("1889 [1]", math.log(0.08)), Reply("1870 [1]", math.log(0.02))]
+    unsure = judged("When?", faint, Reply(REFUSAL.en, math.log(0.9)), [source()])
+    assert unsure.confidence == pytest.approx(0.1)
     assert unsure.reply.text == REFUSAL.en
 
 
