@@ -97,7 +97,8 @@ def get(address: str, headers: dict[str, str], method: str = "GET", body: bytes 
 def shown_to(server: SimpleNamespace, name: str, page: str = "", query: str = "") -> bytes:
     """What a fresh tab of this person gets at an address."""
     with Tab(server.address, as_(name)) as tab:
-        return tab.visit(page, query)
+        # Labels hide their signs from Markdown.
+        return tab.visit(page, query).replace(b"\\", b"")
 
 
 def ready(server: SimpleNamespace, name: str) -> None:
@@ -130,7 +131,6 @@ def test_the_same_walk_shows_her_what_is_hers(server: SimpleNamespace):
         "the list": f"{MARK} asks".encode() in shown_to(server, ANN.name, "models"),
         "a document": b"notes" in shown_to(server, ANN.name, "documents", f"in={owns.collection}"),
         "an adapter": owns.adapter.encode() in shown_to(server, ANN.name, "finetune"),
-        "a prompt": f"{MARK}-prompt".encode() in shown_to(server, ANN.name, "prompts"),
         "an exam": f"{MARK} examines".encode() in shown_to(server, ANN.name, "exam", f"in={owns.collection}"),
     }
     assert all(found.values()), found
