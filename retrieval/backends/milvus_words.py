@@ -148,7 +148,7 @@ def best(
             numbers.append(chosen.numbers)
             scores.append(weight * parts)
     unique, place = np.unique(np.concatenate(numbers), return_inverse=True)
-    summed = np.bincount(place, np.concatenate(scores), len(unique))
+    summed: NDArray[np.float64] = np.bincount(place, np.concatenate(scores), len(unique)).astype(np.float64)
     for phrase in query.phrases:
         stands = np.isin(unique, list(_holding(found, phrase)))
         unique, summed = unique[stands], summed[stands]

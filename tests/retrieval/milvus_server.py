@@ -27,7 +27,7 @@ class MilvusProcess:
     def __init__(self, folder: Path) -> None:
         self._package: Any = importlib.import_module("milvus")
         config = self._package.MilvusServerConfig(data_dir=str(folder), template=str(_template(self._package, folder)))
-        config.glog_conf_file = str(Path(self._package.__file__).parent / "data" / "glog.conf")
+        config.glog_conf_file = str(Path(str(self._package.__file__)).parent / "data" / "glog.conf")
         self._server = self._package.MilvusServer(config, wait_for_started=False)
         self._folder = folder
 
