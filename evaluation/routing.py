@@ -25,8 +25,8 @@ from core.types import CONCRETE_MODES, ConcreteMode, Message, Question, Retrieva
 from evaluation.datasets import read_contexts, read_jsonl
 from evaluation.figures import mean_with_interval
 from evaluation.retrieval import cached_library, collection_of
-from evaluation.routing_outsiders import ADAPTERS, outsiders
-from evaluation.routing_words import taught_texts
+from evaluation.routing_outsiders import ADAPTERS, further_requests, outsiders
+from evaluation.routing_words import held_out_sounds, taught_texts
 from orchestrator.build import REFITTED_WEIGHTS
 from orchestrator.history import History, Overrule, open_history
 from orchestrator.query_rewriter import search_text, standalone_query
@@ -41,7 +41,7 @@ CASES = Path(__file__).parent / "cases"
 TOOLS = ("calculator", "current_time", "add_to_date", "days_between", "convert_time", "ask_tables", "count_tokens")
 CONSIDERED = 20
 Half = Literal["all", "tuning", "kept"]
-Search = Callable[[Question], Retrieval | None]
+Sounds = Callable[[str], float]
 
 
 @dataclass(frozen=True)
@@ -84,12 +84,14 @@ def run(options: argparse.Namespace, settings: Settings) -> dict[str, Any]:
         library = Library(settings.model_copy(update={"home": Path(home)}), encoder)
         cases = _outsider_cases(settings) if options.outsiders else _own(options, settings, library)
     if options.refit:
+        strangers: list[RoutingCase] = []
+        sounds: Sounds = load_tool_words().sounds
         if (settings.eval_data / "classify").is_dir():
-            refit_words(settings.eval_data)
-        if not options.outsiders and (settings.eval_data / "qa").is_dir():
-            cases += [one for one in _outsider_cases(settings) if not one.is_kept]
+            sounds = refit_words(settings.eval_data)
+            strangers = [one for one in _outsider_cases(settings, further=True) if not one.is_kept]
         told = open_history(settings).overrules()
-        weights = refit(cases, told, Library(settings, encoder), settings)
+        tuned = [one for one in cases if not one.is_kept] if not options.outsiders else []
+        weights = refit([*tuned, *strangers], told, Library(settings, encoder), settings, sounds)
     router = Router(load_weights(weights) if weights.is_file() else None)
     half = options.half
     chosen = [case for case in cases if half == "all" or case.is_kept == (half == "kept")]
@@ -137,14 +139,25 @@ def export(history: History, target: Path) -> dict[str, Any]:
     return {"written": str(target), "cases": len(rows)}
 
 
-def refit(cases: Sequence[RoutingCase], told: Sequence[Overrule], own: Library, settings: Settings) -> Path:
+def refit(
+    cases: Sequence[RoutingCase],
+    told: Sequence[Overrule],
+    own: Library,
+    settings: Settings,
+    sounds: Sounds | None = None,
+) -> Path:
     """Learn anew from the tuning half and from what a person overruled, searched in their collections as they are now.
 
-    Returns the file that was written: the user's own weights, or, nothing being overruled, those of the program.
+    `sounds` tells of a text how much it sounds like a request for a tool, without having been taught it.
+    Returns the file that was written: the user's own weights; nothing being overruled, those of the program.
     """
+    sounds = sounds or load_tool_words().sounds
     probes = [case for case in cases if not case.is_kept]
     tools, adapters = (probes[0].probe.tools, probes[0].probe.adapters) if probes else ((), ())
-    rows = [(signals_of(case.question, case.probe), case.expected) for case in probes]
+    rows = [
+        (signals_of(case.question, case.probe) | {"tool_words": sounds(case.question.text)}, case.expected)
+        for case in probes
+    ]
     for one in told:
         question = Question(one.question, _history(one.history), scope=Scope(one.collection))
         rows.append((signals_of(question, Probe(found_in(own, question), tools, adapters)), one.expected))
@@ -155,11 +168,16 @@ def refit(cases: Sequence[RoutingCase], told: Sequence[Overrule], own: Library, 
     return target
 
 
-def refit_words(data: Path) -> None:
-    """Learn anew what requests for tools sound like, from the tuning half of public sets, into the program's file."""
-    words = fit_tool_words(*taught_texts(data, is_kept_text))
+def refit_words(data: Path) -> Sounds:
+    """Learn anew what requests for tools sound like, from the tuning half of public sets, into the program's file.
+
+    Returns how a text sounds to a model that was not taught it.
+    """
+    requests, others = taught_texts(data, is_kept_text)
+    words = fit_tool_words(requests, others)
     BUNDLED_WORDS.write_text(json.dumps(words.as_json(), indent=0) + "\n", encoding="utf-8")
     load_tool_words.cache_clear()
+    return held_out_sounds(requests, others)
 
 
 def found_in(library: Library, question: Question) -> Retrieval | None:
@@ -189,12 +207,16 @@ def _own(options: argparse.Namespace, settings: Settings, library: Library) -> l
     return cases
 
 
-def _outsider_cases(settings: Settings) -> list[RoutingCase]:
-    """The questions of strangers; the encoder's vectors are remembered, so that their milliseconds mean nothing."""
+def _outsider_cases(settings: Settings, further: bool = False) -> list[RoutingCase]:
+    """The questions of strangers, with `further` many more requests of theirs, to tune by.
+
+    The encoder's vectors are remembered, so that their milliseconds mean nothing.
+    """
     library, folder = cached_library(settings), settings.eval_data / "qa"
     cases: list[RoutingCase] = []
     collections: dict[str, str] = {}
-    for one in outsiders(settings.eval_data):
+    asked = outsiders(settings.eval_data) + (further_requests(settings.eval_data) if further else [])
+    for one in asked:
         if one.contexts not in collections:
             contexts = read_contexts(folder / f"{one.contexts}.contexts.jsonl")
             collections[one.contexts] = collection_of(library, contexts)

@@ -75,6 +75,16 @@ def outsiders(data: Path) -> list[Outsider]:
     return [*_answered(data), *_tool_requests(data), *_chat(data), *_labelled(data)]
 
 
+def further_requests(data: Path) -> list[Outsider]:
+    """Many more requests and as much talk, to tune by: the patterns were made looking at the few."""
+    requests = [text for intent in TOOL_INTENTS for text in _texts(data, "clinc150_oos", intent)]
+    talk = [text for intent in CHAT_INTENTS for text in _texts(data, "clinc150_oos", intent)]
+    return [
+        *(Outsider(text, "xquad_en", "tools", "further") for text in requests),
+        *(Outsider(text, "xquad_en", "prompt", "further") for text in _spread(talk, len(requests))),
+    ]
+
+
 def _answered(data: Path) -> Iterator[Outsider]:
     for name in ("xquad_en", "xquad_zh"):
         rows = _spread(list(read_jsonl(data / "qa" / f"{name}.dev.jsonl")), 60)

@@ -42,8 +42,8 @@ def signals_of(question: Question, probe: Probe) -> dict[str, float]:
         for name, value in _pattern_signals(before).items():
             found[name] = max(found[name], value / 2)
     found["tool_task"] = max(found[name] for name in TOOL_TASKS)
-    likeness = load_tool_words().likeness
-    found["tool_words"] = max(likeness(question.text), likeness(before) / 2 if leaning else 0.0)
+    sounds = load_tool_words().sounds
+    found["tool_words"] = max(sounds(question.text), sounds(before) / 2 if leaning else 0.0)
     found.update(_evidence_signals(question.text, probe.retrieval))
     found["says_little"] = float(len(set(terms(question.text))) <= LITTLE)
     found["direct_call"] = float(direct_call(question.text, probe.tools) is not None)

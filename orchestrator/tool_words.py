@@ -45,6 +45,10 @@ class ToolWords:
         score = self.bias + sum(known) / _norm(len(known))
         return 1.0 / (1.0 + math.exp(-score))
 
+    def sounds(self, text: str) -> float:
+        """The same where it is likelier than not, 0 to 1; else 0: a faint likeness decides nothing."""
+        return max(0.0, 2.0 * self.likeness(text) - 1.0)
+
     def as_json(self) -> dict[str, Any]:
         """The weights, heaviest first."""
         ordered = sorted(self.weights.items(), key=lambda item: (-item[1], item[0]))
