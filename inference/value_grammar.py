@@ -111,8 +111,8 @@ class ValueGrammar:
         bounds = {key: schema[key] for key in ("minimum", "maximum") if key in schema}
         if bounds:
             return self._rule("json", "%json " + json.dumps({"type": kind, **bounds}))
-        # Bounded in length: a small model would write digits for ever.
-        return self._rule("NUMBER", r"/-?(0|[1-9]\d{0,14})" + (r"(\.\d{1,6})?/" if kind == "number" else "/"))
+        # Bounded in length: a small model would write digits for ever. `\d` would allow the digits of every script.
+        return self._rule("NUMBER", r"/-?(0|[1-9][0-9]{0,14})" + (r"(\.[0-9]{1,6})?/" if kind == "number" else "/"))
 
     def _array(self, name: str, schema: Mapping[str, Any], depth: int) -> str:
         items = schema.get("items", {})

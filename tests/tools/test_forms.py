@@ -8,7 +8,7 @@ from llguidance import LLMatcher, LLTokenizer
 
 from core.types import ToolCall
 from evaluation.call_rules import calls_are_right
-from inference.call_schema import accepts, function_of
+from inference.call_schema import accepts, function_of, json_schema
 from inference.fakes import FakeEngine
 from inference.form_filling import FormFiller
 from inference.form_layout import LEFT_OUT
@@ -236,3 +236,17 @@ def test_what_cannot_be_kept_of_a_schema_is_no_restriction() -> None:
     assert accepts(parameters, {"a": [1]})
     assert not accepts(parameters, {"a": 1, "b": 2})
     assert not accepts(parameters, {})
+    # No value of the list is of the type; names without a word of what they are.
+    assert json_schema({"type": "boolean", "enum": ["True", "dontcare"]}) == {"enum": ["True", "dontcare"]}
+    assert json_schema({"type": "integer", "enum": [1, "many"]}) == {"type": "integer", "enum": [1, "many"]}
+    unsaid = json_schema({"type": "dict", "required": ["adults"]})
+    assert unsaid == {"type": "object", "required": ["adults"], "properties": {"adults": {}}}
+
+
+def test_a_number_is_written_in_the_digits_of_json() -> None:
+    matcher = LLMatcher(
+        LLTokenizer("byte"), LLMatcher.grammar_from_lark(ValueGrammar().line_of("n", {"type": "number"}))
+    )
+    assert matcher.try_consume_tokens(list(b" 12.5\n")) == 6
+    matcher.reset()
+    assert matcher.try_consume_tokens(list(" 1٣\n".encode())) == 2
