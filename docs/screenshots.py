@@ -8,6 +8,7 @@ Needs Chromium (CHROMIUM names it where it is not found) and the package playwri
 import argparse
 import io
 import itertools
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -18,8 +19,11 @@ from PIL import Image
 from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
 
 from app.wording import Wording
+from core.config import load_settings
 from core.language import Language
-from ingest.samples import suggested_questions
+from ingest.samples import ensure_sample_collection, suggested_questions
+from retrieval.embedder import open_embedder
+from retrieval.library import Library
 from tests.app.chromium import FLAGS, PATIENCE_MS, chromium, running_application
 
 IMAGES = Path(__file__).resolve().parent / "images"
@@ -103,7 +107,7 @@ def search(page: Page, words: Wording) -> None:
     field = page.get_by_role("textbox", name=words("retrieval.query"))
     field.fill(next(each.text for each in suggested_questions() if each.language == words.language))
     field.press("Enter")
-    page.locator("[data-testid=stText]").first.wait_for()
+    page.locator("[data-testid=stText]:visible").first.wait_for()
 
 
 def models(page: Page, words: Wording) -> None:
@@ -225,6 +229,13 @@ def take(
     context.close()
 
 
+def read_samples(home: Path) -> None:
+    """Give the samples their vectors before the application starts: a picture of the first minute would mislead."""
+    os.environ["FOURFOLD_HOME"] = str(home)
+    settings = load_settings()
+    ensure_sample_collection(Library(settings, open_embedder(settings)), settings)
+
+
 def small(picture: bytes) -> bytes:
     """The same picture with fewer colours."""
     with Image.open(io.BytesIO(picture)) as opened:
@@ -238,12 +249,14 @@ def main() -> None:
     options = _options()
     wanted = [shot for shot in SHOTS if not options.only or shot.name in options.only.split(",")]
     looks = [LOOKS[name] for name in options.looks.split(",")]
+    languages: list[Language] = [each for each in LOCALES if each in options.languages.split(",")]
     options.to.mkdir(parents=True, exist_ok=True)
     expect.set_options(timeout=PATIENCE_MS)
-    with tempfile.TemporaryDirectory() as home, running_application(Path(home)) as address, sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=chromium(), args=FLAGS)
-        for language in (each for each in LOCALES if each in options.languages.split(",")):
-            for shot, (_, group) in itertools.product(wanted, _by_width(looks)):
+    with tempfile.TemporaryDirectory() as home:
+        read_samples(Path(home))
+        with running_application(Path(home)) as address, sync_playwright() as play:
+            browser = play.chromium.launch(executable_path=chromium(), args=FLAGS)
+            for language, shot, (_, group) in itertools.product(languages, wanted, _by_width(looks)):
                 for look, picture in take(browser, address, shot, language, group):
                     name = shot.name + (".zh" if language == "zh" else "") + look.suffix + ".png"
                     (options.to / name).write_bytes(small(picture))

@@ -40,7 +40,8 @@ def draw(library: Library, collection: str) -> None:
         st.error(plain_label(error.message.in_(words.language), 400))
         return
     _summary(found, words)
-    _side_by_side({**legs, "together": found.chunks}, words)
+    with st.expander(words("retrieval.side_by_side"), icon=":material/view_column:"):
+        _side_by_side({**legs, "together": found.chunks}, words)
     for rank, scored in enumerate(found.chunks, 1):
         _hit(collection, found, rank, scored, words)
 
@@ -87,11 +88,11 @@ def _seconds(day: Any) -> float | None:
 def _summary(found: Retrieval, words: Wording) -> None:
     total = found.milliseconds.get("total", sum(found.milliseconds.values()))
     level = words(f"evidence.{found.evidence.level}")
-    st.caption(words("retrieval.summary", searched=f"{found.searched:,}", milliseconds=f"{total:.0f}", evidence=level))
     steps = [
         f"{words.or_key('step', name)} {took:.1f} ms" for name, took in found.milliseconds.items() if name != "total"
     ]
-    st.caption(" · ".join(steps))
+    said = words("retrieval.summary", searched=f"{found.searched:,}", milliseconds=f"{total:.0f}", evidence=level)
+    st.caption(said, help=" · ".join(steps))
     for note in found.notes:
         st.caption(plain_label(note, 200))
 
@@ -100,8 +101,8 @@ def _side_by_side(legs: Mapping[str, Sequence[ScoredChunk]], words: Wording) -> 
     for (name, hits), column in zip(legs.items(), st.columns(len(legs)), strict=True):
         with column:
             st.markdown(f"**{words(f'leg.{name}')}**")
-            lines = [f"{rank} · {_short(_place(hit))} · {hit.score:.3f}" for rank, hit in enumerate(hits, 1)]
-            st.text("\n".join(lines) or words("retrieval.nothing"))
+            lines = [f"{rank} · {plain_label(_place(hit), 44)} · {hit.score:.3f}" for rank, hit in enumerate(hits, 1)]
+            st.caption("  \n".join(lines) or words("retrieval.nothing"))
 
 
 def _hit(collection: str, found: Retrieval, rank: int, scored: ScoredChunk, words: Wording) -> None:
@@ -143,11 +144,6 @@ def reasons(query: str, scored: ScoredChunk, words: Wording) -> list[str]:
     if "joined" in scored.chunk.metadata:
         parts.append(words("retrieval.joined"))
     return parts
-
-
-def _short(name: str) -> str:
-    """A name for plain text, where nothing needs escaping."""
-    return name if len(name) <= 40 else name[:39].rstrip() + "…"
 
 
 def _place(scored: ScoredChunk) -> str:

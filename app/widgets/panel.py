@@ -131,8 +131,7 @@ def _prompt(context: ContextAssembled, answer_id: str, words: Wording) -> None:
     st.html(f'<div class="ff-prompt">{"".join(_coloured(context.prompt, context.spans))}</div>')
     if context.left_out:
         st.markdown(f"**{words('prompt.left_out')}**")
-    for left in context.left_out:
-        st.caption(plain_label(left.in_(words.language), 200))
+        st.caption("  \n".join(plain_label(left.in_(words.language), 200) for left in context.left_out))
 
 
 def _coloured(prompt: str, spans: tuple[PromptSpan, ...]) -> list[str]:

@@ -72,7 +72,7 @@ USED_PART = Bilingual(
 )
 PART_OF_WHOLE = Bilingual(en="part of [{number}], which is shown whole", zh="属于已整篇放入的 [{number}]")
 CLOSEST = Bilingual(en="closest passage; not close enough to answer", zh="最接近的段落，但不足以回答")
-BELOW_TOP = Bilingual(en="ranked below the {count} passages used", zh="排在所用的 {count} 段之后")
+BELOW_TOP = Bilingual(en="ranked below what was used", zh="排在所用段落之后")
 NO_ROOM = Bilingual(en="does not fit the budget of {tokens} tokens", zh="超出 {tokens} 个词元的预算")
 MERGED = Bilingual(en="joined with its neighbour [{number}]", zh="已与相邻段落 [{number}] 合并")
 TOOLS_SYSTEM = Bilingual(

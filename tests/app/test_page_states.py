@@ -22,6 +22,8 @@ from tests.app.test_jobs import Steps, until
 from tests.app.test_pages import page_of, settle
 
 EN = Wording("en")
+# A busy machine draws slowly; nothing here asserts a time.
+PATIENCE_S = 120
 REFUSED = Bilingual("The disk is full.", "磁盘已满。")
 
 
@@ -58,9 +60,9 @@ def refuse(_params: Mapping[str, Any], _report: Report) -> None:
 
 
 def test_a_running_answer_can_be_stopped_and_is_found_by_another_page(slow: Container):
-    page = AppTest.from_file(MAIN, default_timeout=20).run()
+    page = AppTest.from_file(MAIN, default_timeout=PATIENCE_S).run()
     page.chat_input[0].set_value("How tall?").run()
-    other = AppTest.from_file(MAIN, default_timeout=20)
+    other = AppTest.from_file(MAIN, default_timeout=PATIENCE_S)
     other.query_params["c"] = slow.history.conversations()[0].id
     other.run()
     assert EN("answer.stop") in labels(other)
@@ -166,8 +168,11 @@ def test_a_setting_that_cannot_be_is_refused_and_nothing_is_changed(box: Contain
 
 
 def test_the_mode_stays_when_another_page_was_looked_at(box: Container, assistant: ScriptedAssistant):
-    page = AppTest.from_file(MAIN, default_timeout=60).run()
-    page.session_state["kept_mode"] = "prompt"
+    page = AppTest.from_file(MAIN, default_timeout=PATIENCE_S).run()
+    page.session_state["mode"] = "prompt"
+    page.run()
+    # What another page does to the widgets of this one.
+    del page.session_state["mode"]
     page.run()
     page.chat_input[0].set_value("How tall?").run()
     settle(box)
@@ -175,16 +180,16 @@ def test_the_mode_stays_when_another_page_was_looked_at(box: Container, assistan
 
 
 def test_a_refresh_searches_where_it_was_searched(box: Container):
-    page = AppTest.from_file(MAIN, default_timeout=20)
+    page = AppTest.from_file(MAIN, default_timeout=PATIENCE_S)
     page.query_params["in"] = "papers"
     page.run()
     assert not page.exception
     assert page.session_state["scope"].collection == "papers"
-    assert page.query_params["in"] == ["papers"]
+    assert page.query_params["in"] in ("papers", ["papers"])
 
 
 def test_a_refusal_offers_the_model_without_documents(box: Container, assistant: ScriptedAssistant):
-    page = AppTest.from_file(MAIN, default_timeout=20).run()
+    page = AppTest.from_file(MAIN, default_timeout=PATIENCE_S).run()
     page.chat_input[0].set_value("refuse this").run()
     settle(box)
     page.run()
@@ -195,7 +200,7 @@ def test_a_refusal_offers_the_model_without_documents(box: Container, assistant:
 def test_more_conversations_are_shown_on_demand(box: Container):
     for number in range(11):
         box.history.create(f"talk {number}")
-    page = AppTest.from_file(MAIN, default_timeout=20).run()
+    page = AppTest.from_file(MAIN, default_timeout=PATIENCE_S).run()
 
     def talks() -> list[str]:
         return [label for label in labels(page) if label.startswith("talk")]
