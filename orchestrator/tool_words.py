@@ -76,7 +76,7 @@ def fit_tool_words(
     counts = Counter(name for names in held[: len(requests)] for name in names)
     names = sorted(name for name, count in counts.items() if count >= LEAST_SEEN)
     places = {name: place for place, name in enumerate(names)}
-    inputs = np.zeros((len(held), len(names)), dtype=np.float32)
+    inputs: NDArray[np.float32] = np.zeros((len(held), len(names)), dtype=np.float32)
     for row, features in enumerate(held):
         known = [places[name] for name in features if name in places]
         inputs[row, known] = 1.0 / _norm(len(known)) if known else 0.0
