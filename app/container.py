@@ -4,6 +4,7 @@ The page is usable while the parts load; a question asked meanwhile waits for th
 """
 
 import atexit
+import contextlib
 import importlib
 import logging
 import pkgutil
@@ -21,7 +22,7 @@ from app.jobs import WorkBoard
 from app.runs import Answering, IsCancelled, Runs
 from app.works import note_ingest, works_of
 from core.config import Settings, load_settings
-from core.errors import FourfoldError, SettingError
+from core.errors import CollectionLockedError, FourfoldError, SettingError
 from core.language import Bilingual
 from core.types import Question
 from orchestrator.events import AnswerEvent
@@ -224,8 +225,10 @@ def _complete_vectors(library: "Library", settings: Settings) -> None:
         with closing(library.reader(name)) as store:
             counts = store.counts()
         if counts["vectors"] < counts["chunks"]:
-            for _ in IngestPipeline(library, settings).run([], name):
-                pass
+            # Another process that writes there is at it already.
+            with contextlib.suppress(CollectionLockedError):
+                for _ in IngestPipeline(library, settings).run([], name):
+                    pass
 
 
 def adopt(changes: Mapping[str, Any]) -> None:

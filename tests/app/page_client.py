@@ -22,9 +22,10 @@ class Tab:
     headers: Mapping[str, str] = field(default_factory=dict)
     session_id: str = ""
     origin: str = ""
+    token: str = "no-token"
 
     def __enter__(self) -> "Tab":
-        protocols = ["streamlit", "no-token", *([self.session_id] if self.session_id else [])]
+        protocols = ["streamlit", self.token, *([self.session_id] if self.session_id else [])]
         self._connection = connect(
             self.address.replace("http", "ws", 1) + "/_stcore/stream",
             origin=self.origin or self.address,  # type: ignore[arg-type]
@@ -46,6 +47,22 @@ class Tab:
         asked = BackMsg()
         asked.rerun_script.query_string = query
         asked.rerun_script.page_name = page
+        self._socket.send(asked.SerializeToString())
+        return self.drawn()
+
+    def say(self, input_id: str, text: str) -> bytes:
+        """Send a text from a chat input, and return all that was sent for it."""
+        asked = BackMsg()
+        typed = asked.rerun_script.widget_states.widgets.add()
+        typed.id, typed.chat_input_value.data = input_id, text
+        self._socket.send(asked.SerializeToString())
+        return self.drawn()
+
+    def click(self, button_id: str) -> bytes:
+        """Press a button, and return all that was sent for it."""
+        asked = BackMsg()
+        pressed = asked.rerun_script.widget_states.widgets.add()
+        pressed.id, pressed.trigger_value = button_id, True
         self._socket.send(asked.SerializeToString())
         return self.drawn()
 

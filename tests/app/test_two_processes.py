@@ -1,27 +1,30 @@
 """Two processes of the application on one PostgreSQL and one folder, behind a proxy that gives out turns."""
 
+import html
 import json
 import re
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from types import SimpleNamespace
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
 
 from app.identity import person_of
 from app.wording import Wording
+from orchestrator.history import History
 from tests.app.chromium import running_application
 from tests.app.page_client import Tab
-from tests.app.small_proxy import SmallProxy, small_proxy
-from tests.app.test_browser import LONG_TASK, ask, choose, finished
+from tests.app.small_proxy import small_proxy
 from tests.app.test_identity import GOOD, SECRET
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 EN = Wording("en")
-SOMETHING = re.compile(r"\w+ \w+")
+LONG_TASK = "Write a long story about a lighthouse, a storm and a small boat."
+_CHAT_INPUT = re.compile(rb"\$\$ID-[0-9a-f]{32}-question(?!\w)")
+_CONVERSATION = re.compile(rb"c=([0-9a-f]{32})")
 
 
 @pytest.fixture(scope="module")
@@ -36,73 +39,85 @@ def servers(tmp_path_factory: pytest.TempPathFactory, postgres_url: str) -> Iter
     with ExitStack() as stack:
         addresses = [stack.enter_context(running_application(home, settings)) for _ in range(2)]
         ports = [int(address.rstrip("/").rpartition(":")[2]) for address in addresses]
-        yield SimpleNamespace(ports=ports, home=home)
+        yield SimpleNamespace(ports=ports, home=home, database=postgres_url)
 
 
 @pytest.fixture
-def proxy(servers: SimpleNamespace) -> Iterator[SmallProxy]:
+def proxy(servers: SimpleNamespace) -> Iterator[SimpleNamespace]:
     # Somebody new for each test: an empty list of conversations.
     person = f"ann-{uuid.uuid4().hex[:8]}@example.org"
     with small_proxy(servers.ports, {"X-Fourfold-Secret": SECRET, "X-Forwarded-User": person}) as made:
-        yield made
+        yield SimpleNamespace(
+            address=made.address,
+            sockets_by_port=made.sockets_by_port,
+            history=History(servers.home / "unused.db", servers.database, person_of(person).key),
+        )
 
 
-def opened(context: BrowserContext, proxy: SmallProxy) -> Page:
-    page = context.new_page()
-    page.goto(proxy.address)
-    page.get_by_text(EN("model.local")).first.wait_for()
-    return page
+def ask(proxy: SimpleNamespace, text: str, conversation: str = "") -> str:
+    """Ask in a tab of some process, which is closed at once; returns the conversation."""
+    with Tab(proxy.address) as tab:
+        drawn = tab.visit("", f"c={conversation}" if conversation else "")
+        [place] = set(_CHAT_INPUT.findall(drawn))
+        found = _CONVERSATION.search(tab.say(place.decode(), text))
+    assert found is not None
+    return found[1].decode()
 
 
-def written(page: Page) -> str:
-    answer = page.locator(".ff-answer").last
-    answer.wait_for()
-    return answer.inner_text()
+def refreshed(proxy: SimpleNamespace, conversation: str) -> str:
+    """What a refresh shows, in whichever process it comes to."""
+    with Tab(proxy.address) as tab:
+        return html.unescape(tab.visit("", f"c={conversation}").decode(errors="replace"))
 
 
-def test_a_refresh_loses_nothing_whichever_process_it_comes_to(
-    context: BrowserContext, proxy: SmallProxy, servers: SimpleNamespace
-):
-    page = opened(context, proxy)
-    choose(page, "prompt")
-    ask(page, LONG_TASK)
-    expect(page.locator(".ff-answer").last).to_have_text(SOMETHING)
-    before = len(written(page))
+def until(is_so: Callable[[], bool]) -> None:
+    for _ in range(600):
+        if is_so():
+            return
+        time.sleep(0.2)
+    raise AssertionError("it did not come about")
+
+
+def test_a_refresh_loses_nothing_whichever_process_it_comes_to(proxy: SimpleNamespace, servers: SimpleNamespace):
+    conversation = ask(proxy, LONG_TASK)
+    answer = proxy.history.thread(conversation)[-1]
+    until(lambda: len(proxy.history.message(answer.id).text) > 40)
     for _ in range(3):
-        page.reload()
-        expect(page.locator(".ff-question").last).to_have_text(LONG_TASK)
-        now = len(written(page))
-        assert now >= before
-        before = now
-    finished(page)
-    text = written(page)
-    assert len(text) >= before
+        # At least so much stands there now, with the button that stops it.
+        known = beginning(proxy, answer.id)
+        shown = refreshed(proxy, conversation)
+        assert LONG_TASK in shown
+        assert known in shown
+        if proxy.history.message(answer.id).status == "streaming":
+            assert EN("answer.again") not in shown
+    until(lambda: proxy.history.message(answer.id).status != "streaming")
+    assert proxy.history.message(answer.id).status == "done"
     for _ in range(2):
-        page.reload()
-        finished(page)
-        assert written(page) == text
+        shown = refreshed(proxy, conversation)
+        assert beginning(proxy, answer.id) in shown
+        assert EN("answer.again") in shown
     assert min(proxy.sockets_by_port[port] for port in servers.ports) >= 2
-    # It goes on in the process where the tab is now.
-    ask(page, "And what is its name?")
-    finished(page)
-    page.reload()
-    expect(page.locator(".ff-question")).to_have_count(2)
-    expect(page.locator(".st-key-conversations button")).to_have_count(1)
+    # It goes on in the process where the next tab is.
+    assert ask(proxy, "And what is its name?", conversation) == conversation
+    assert [turn.role for turn in proxy.history.thread(conversation)] == ["user", "assistant"] * 2
 
 
-def test_stop_reaches_the_process_that_answers(context: BrowserContext, proxy: SmallProxy):
-    page = opened(context, proxy)
-    choose(page, "prompt")
-    ask(page, LONG_TASK)
-    expect(page.locator(".ff-answer").last).to_have_text(SOMETHING)
-    page.reload()
-    page.get_by_role("button", name=EN("answer.stop")).click()
-    finished(page)
-    text = written(page)
-    assert text
-    page.reload()
-    finished(page)
-    assert written(page) == text
+def test_stop_reaches_the_process_that_answers(proxy: SimpleNamespace):
+    conversation = ask(proxy, LONG_TASK)
+    answer = proxy.history.thread(conversation)[-1]
+    until(lambda: len(proxy.history.message(answer.id).text) > 20)
+    with Tab(proxy.address) as tab:
+        drawn = tab.visit("", f"c={conversation}")
+        [button] = set(re.findall(rb"\$\$ID-[0-9a-f]{32}-stop_" + answer.id.encode(), drawn))
+        tab.click(button.decode())
+    until(lambda: proxy.history.message(answer.id).status != "streaming")
+    assert proxy.history.message(answer.id).status == "stopped"
+
+
+def beginning(proxy: SimpleNamespace, answer_id: str) -> str:
+    """The first words of an answer, as far as it is written, without what Markdown makes of them."""
+    words = re.findall(r"[A-Za-z]{3,}[A-Za-z ]{5,}", proxy.history.message(answer_id).text)
+    return str(words[0])[:30].strip()
 
 
 def test_the_conversations_are_in_the_database_and_not_in_the_folder(servers: SimpleNamespace, postgres_url: str):
