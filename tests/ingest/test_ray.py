@@ -37,6 +37,11 @@ def cluster() -> Iterator[Any]:
     made.shutdown()
 
 
+def at(home: Path) -> Settings:
+    """The settings of a data folder of its own, whatever the environment says."""
+    return Settings().model_copy(update={"home": home})
+
+
 def stored(library: Library) -> dict[str, tuple[str, Vectors]]:
     """Text and vector by the chunk's id."""
     with library.reader("default") as store:
@@ -55,8 +60,8 @@ def ingested(library: Library, folder: Path, workers: Workers | None = None) -> 
 def test_two_nodes_make_the_chunks_and_vectors_of_one_machine(tmp_path: Path, cluster: Any):
     from ingest.ray_pipeline import RayWorkers
 
-    settings = Settings(home=tmp_path / "there")
-    here = Library(Settings(home=tmp_path / "here"), open_embedder(settings))
+    settings = at(tmp_path / "there")
+    here = Library(at(tmp_path / "here"), open_embedder(settings))
     there = Library(settings, open_embedder(settings))
     second = cluster.add_node(**{**NODE, "num_cpus": 1})
     with RayWorkers(settings, cluster.address) as workers:
@@ -67,6 +72,7 @@ def test_two_nodes_make_the_chunks_and_vectors_of_one_machine(tmp_path: Path, cl
     cluster.remove_node(second, allow_graceful=True)
     assert again == []
     assert {key: text for key, (text, _) in made.items()} == {key: text for key, (text, _) in expected.items()}
+    assert len(list(tmp_path.glob("*/collections/*/collection.db"))) == 2
     cosines = [float(np.dot(made[key][1], vector)) for key, (_, vector) in expected.items()]
     assert min(cosines) > 0.9999
 
@@ -80,7 +86,7 @@ def test_a_node_that_is_lost_midway_loses_nothing(tmp_path: Path, cluster: Any):
         told = (f"Paragraph {place} of file {number} speaks of the tide and the moon." for place in range(40))
         (folder / f"{number:02}.txt").write_text("\n\n".join(told))
     (folder / "broken.pdf").write_bytes(b"%PDF-1.7 and nothing more")
-    settings = Settings(home=tmp_path / "there")
+    settings = at(tmp_path / "there")
     there = Library(settings, HashEmbedder())
     second = cluster.add_node(**NODE)
     seen: list[FileDone] = []
@@ -92,9 +98,10 @@ def test_a_node_that_is_lost_midway_loses_nothing(tmp_path: Path, cluster: Any):
                 second = None
     assert isinstance(event, Finished)
     assert (event.ok, len(event.failed)) == (60, 1)
-    here = Library(Settings(home=tmp_path / "here"), HashEmbedder())
+    here = Library(at(tmp_path / "here"), HashEmbedder())
     expected = ingested(here, folder)
     made = stored(there)
+    assert len(list(tmp_path.glob("*/collections/*/collection.db"))) == 2
     assert {key: text for key, (text, _) in made.items()} == {key: text for key, (text, _) in expected.items()}
     assert all(np.array_equal(made[key][1], vector) for key, (_, vector) in expected.items())
 

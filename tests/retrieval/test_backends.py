@@ -230,7 +230,8 @@ def test_a_collection_answers_the_same_here_and_there_and_back(tmp_path: Path, s
 def test_two_people_with_one_name_for_a_collection_do_not_meet(tmp_path: Path, server_url: str, backend: Backend):
     found = {}
     for person, text in (("ann", "The zebra of Ann has stripes."), ("bob", "The zebra of Bob has none.")):
-        home = Settings(home=tmp_path / "people" / person, shared_home=tmp_path, index_url=server_url)
+        own = {"home": tmp_path / "people" / person, "shared_home": tmp_path}
+        home = Settings().model_copy(update={**own, "index_url": server_url})
         library = Library(home.model_copy(update={"index_url": ""}), HashEmbedder())
         with library.writer("notes") as store:
             put(store, library.embedder, "/zebra.md", text)
