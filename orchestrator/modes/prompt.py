@@ -9,8 +9,9 @@ from orchestrator.context import assemble, budget, draft, fit_history, history_d
 from orchestrator.events import AnswerEvent
 from orchestrator.generation import generate
 from orchestrator.modes.base import plain_completion, sampling_of, step_by_step
-from orchestrator.prompts.texts import GENERAL_KNOWLEDGE, PROMPT_SYSTEM
+from orchestrator.prompts.texts import CLAIMED_WITHOUT_CALL, GENERAL_KNOWLEDGE, PROMPT_SYSTEM
 from orchestrator.turn import Turn
+from tools.claims import claims_a_tool
 
 
 class PromptMode:
@@ -38,6 +39,9 @@ class PromptMode:
         )
         generated = yield from generate(self._engine, request, turn.is_cancelled)
         told = notices or (GENERAL_KNOWLEDGE,)
+        if claims_a_tool(generated.text):
+            # Nothing can be called here, so a search or a calculation that it speaks of never was.
+            told = (*told, CLAIMED_WITHOUT_CALL)
         yield plain_completion(turn, self._engine, generated, told, adapter)
 
 

@@ -107,6 +107,15 @@ def test_a_claim_without_a_call_is_flagged(assistant: Make) -> None:
     assert not finished(events)
 
 
+def test_a_claim_is_flagged_where_nothing_can_be_called(assistant: Make) -> None:
+    (*_, claimed) = assistant("I have searched the web: it is fine.").answer(Question("Is it fine?", mode="prompt"))
+    (*_, plain) = assistant("It is fine.").answer(Question("Is it fine?", mode="prompt"))
+    assert isinstance(claimed, AnswerCompleted)
+    assert texts.CLAIMED_WITHOUT_CALL in claimed.notices
+    assert isinstance(plain, AnswerCompleted)
+    assert texts.CLAIMED_WITHOUT_CALL not in plain.notices
+
+
 def test_a_call_that_writes_waits_and_goes_on_after_a_restart(assistant: Make, tmp_path: Path) -> None:
     target = tmp_path / "note.txt"
     call = f'{{"name": "keep_note", "arguments": {{"path": "{target}", "text": "milk"}}}}'
