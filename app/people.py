@@ -56,8 +56,10 @@ class People:
         settings: Settings,
         open_shared: Callable[[Settings], Models] | None = None,
         build: Callable[[Settings, Models], Parts] = build_parts,
+        most_open: int = MOST_OPEN,
     ) -> None:
         """`open_shared` opens what all share, at the first need; `build` makes a person's parts over it."""
+        self._most_open = most_open
         self.settings = settings
         self._open_shared = open_shared or _open_for_people
         self._build = build
@@ -99,7 +101,7 @@ class People:
         return self._build(settings, (mine, embedder))
 
     def _give_up_old(self) -> None:
-        for key in list(self._boxes)[: max(0, len(self._boxes) - MOST_OPEN)]:
+        for key in list(self._boxes)[: max(0, len(self._boxes) - self._most_open)]:
             if not self._boxes[key].is_busy:
                 self._boxes.pop(key).close()
 

@@ -8,6 +8,7 @@ from types import TracebackType
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin, Subprotocol
 
 PATIENCE_SECONDS = 120.0
 # Where files lie that a page offers; they are fetched and looked at too.
@@ -28,9 +29,9 @@ class Tab:
         protocols = ["streamlit", self.token, *([self.session_id] if self.session_id else [])]
         self._connection = connect(
             self.address.replace("http", "ws", 1) + "/_stcore/stream",
-            origin=self.origin or self.address,  # type: ignore[arg-type]
+            origin=Origin(self.origin or self.address),
             additional_headers=dict(self.headers),
-            subprotocols=protocols,  # type: ignore[arg-type]
+            subprotocols=[Subprotocol(name) for name in protocols],
             max_size=None,
             open_timeout=PATIENCE_SECONDS,
         )

@@ -83,7 +83,7 @@ class Someone:
 
 def test_people_sign_in_and_have_a_folder_each(server: SimpleNamespace):
     folders = server.home / "people"
-    seen = []
+    seen: list[str] = []
     for subject, email in (("1", "ann@example.org"), ("2", "bob@example.org")):
         someone = Someone(server)
         assert EN("account.welcome").encode() in someone.shown()

@@ -3,7 +3,7 @@
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,7 +21,7 @@ from app.downloads import command
 from app.exams import try_change
 from app.identity import Person, check, person_of
 from app.jobs import Report
-from app.people import MOST_OPEN, People, settings_of
+from app.people import People, settings_of
 from app.runs import Runs
 from core.config import Settings, changed, load_settings
 from core.errors import CollectionNotFoundError, DocumentError, LoginError, SettingError
@@ -83,19 +83,21 @@ def test_each_sees_the_own_and_nothing_of_the_other(ann: SimpleNamespace, bob: C
 
 def test_ids_and_names_of_another_lead_nowhere(ann: SimpleNamespace, bob: Container):
     owns: Belongings = ann.owns
-    for look in (bob.history.thread, bob.history.delete):
+    history = bob.history
+    doors: list[tuple[Callable[[str], object], str]] = [
+        *((door, owns.conversation) for door in (history.thread, history.delete)),
+        *((door, owns.question) for door in (history.message, history.siblings, history.select, history.begin_answer)),
+    ]
+    for door, of_ann in doors:
         with pytest.raises(KeyError):
-            look(owns.conversation)
-    for look in (bob.history.message, bob.history.siblings, bob.history.select, bob.history.begin_answer):
-        with pytest.raises(KeyError):
-            look(owns.question)
+            door(of_ann)
     library = bob.parts().library
     with pytest.raises(CollectionNotFoundError):
         library.reader(owns.collection)
     with pytest.raises(CollectionNotFoundError):
         library.searcher().retrieve("Quagga", Scope(collection=owns.collection), 5)
     assert bob.runs.get(owns.answer) is None
-    assert bob.work.get(owns.job) is bob.work.result(owns.job) is bob.work.resume(owns.job) is None
+    assert [bob.work.get(owns.job), bob.work.result(owns.job), bob.work.resume(owns.job)] == [None, None, None]
     assert not bob.work.cancel(owns.job)
     assert ann.box.history.thread(owns.conversation)[1].text == "ANNMARK hears: Utrecht"
 
@@ -146,8 +148,8 @@ def test_what_is_the_servers_is_closed(bob: Container, settings: Settings, monke
             try_change(bob, {"settings": {name: value}, "collection": "c", "modes": ["rag"]}, report)
     with pytest.raises(KeyError):
         bob.work.start("download", "x", {"name": "x", "bytes": 1})
-    for name, value in GOOD.items():
-        monkeypatch.setenv(f"FOURFOLD_{name.upper()}", value if isinstance(value, str) else json.dumps(value))
+    for name, told in GOOD.items():
+        monkeypatch.setenv(f"FOURFOLD_{name.upper()}", told if isinstance(told, str) else json.dumps(told))
     with pytest.raises(SettingError):
         adopt({"top_k": 3})
     assert not settings.paths.settings_file.exists()
@@ -181,12 +183,21 @@ def test_the_folder_of_a_person_is_theirs_and_says_who_it_is(settings: Settings,
             settings_of(settings, key)
 
 
-def test_containers_that_nobody_uses_are_given_up(people: People):
-    first = people.of(person_of("first"))
-    for number in range(MOST_OPEN + 2):
-        people.of(Person(f"{number:032x}", "x"))
-    assert people.of(person_of("first")) is not first
-    assert len(people._boxes) <= MOST_OPEN + 1
+def test_containers_that_nobody_uses_are_given_up(settings: Settings):
+    few = People(settings, lambda _settings: cast(Any, (FakeEngine(), HashEmbedder())), without_samples, most_open=3)
+    first, busy = few.of(person_of("first")), few.of(person_of("busy"))
+    work = busy.work.start("search", "long", {}, lambda _params, report: _until_stopped(report))
+    for number in range(6):
+        few.of(Person(f"{number:032x}", "x"))
+    assert few.of(person_of("first")) is not first
+    assert few.of(person_of("busy")) is busy
+    busy.work.cancel(work.id)
+    few.close()
+
+
+def _until_stopped(report: Report) -> None:
+    while not report.is_cancelled:
+        time.sleep(0.02)
 
 
 # --- the HTTP API

@@ -168,13 +168,14 @@ def test_owners_on_one_server_see_nothing_of_each_other(postgres_url: str, tmp_p
     bob = History(tmp_path / "unused.db", postgres_url, 'b"; SET search_path TO "x' + uuid.uuid4().hex[:8])
     conversation, question, answer = _asked(ann, "only Ann's")
     ann.add_feedback(answer.id, "good")
-    assert bob.conversations() == bob.search("Ann") == bob.feedback() == []
-    for look in (bob.thread, bob.delete):
+    assert [len(found) for found in (bob.conversations(), bob.search("Ann"), bob.feedback())] == [0, 0, 0]
+    doors: list[tuple[Callable[[str], object], str]] = [
+        *((door, conversation.id) for door in (bob.thread, bob.delete)),
+        *((door, question.id) for door in (bob.message, bob.select, bob.begin_answer, bob.siblings)),
+    ]
+    for door, of_ann in doors:
         with pytest.raises(KeyError):
-            look(conversation.id)
-    for look in (bob.message, bob.select, bob.begin_answer, bob.siblings):
-        with pytest.raises(KeyError):
-            look(question.id)
+            door(of_ann)
     with pytest.raises(KeyError):
         bob.add_feedback(answer.id, "bad")
     assert not bob.is_being_given(answer.id)
