@@ -1,6 +1,6 @@
 """Vector search by FAISS, which is imported here and nowhere else. Scores are inner products of unit vectors.
 
-Three kinds, by size: `exact` compares with all; `fine` and `compact` walk a graph over 8-bit codes, of 32 and of 16
+Three kinds, by size: `exact` compares with all; `fine` and `compact` walk a graph over 8-bit codes, of 24 and of 16
 links, and compare the best again with the float vectors, which stay on the disk, mapped into memory. How far a graph
 is walked is measured when it is built. A search through a filter is exact in every kind.
 """
@@ -25,7 +25,7 @@ Mask = NDArray[np.bool_]
 
 # Below this an exact search takes a few milliseconds and needs no build (70 queries a second at 100,000).
 EXACT_UP_TO = 20_000
-_LINKS: dict[Kind, int] = {"fine": 32, "compact": 16}
+_LINKS: dict[Kind, int] = {"fine": 24, "compact": 16}
 _EF_CONSTRUCTION: dict[Kind, int] = {"fine": 300, "compact": 64}
 # Beyond so many vectors a graph is built with less care and walked further: a build is long enough as it is.
 _LARGE, _EF_CONSTRUCTION_LARGE = 250_000, 100
@@ -35,7 +35,7 @@ _MARGIN = 0.001
 _EF_CHOICES = tuple(round(16 * 2 ** (step / 6)) for step in range(43))
 # A graph brings this many times `top_k` from the codes before it compares exactly.
 _RERANK: dict[Kind, int] = {"fine": 2, "compact": 4}
-# Rows that are added or read at a time, so that a build needs little more memory than the graph.
+# Rows that are compared with their codes at a time.
 _BATCH = 32_768
 _LINK_BYTES = 4
 TARGET_RECALL: dict[Kind, float] = {"exact": 1.0, "fine": 0.99, "compact": 0.97}
@@ -93,8 +93,10 @@ class VectorIndex:
         # An index is immutable: what grows is the copy that `before` read from the disk for this purpose.
         graph = before._graph if before is not None and before.kind == kind else _new_graph(kind, vectors)
         faiss.omp_set_num_threads(threads or max(1, (os.cpu_count() or 1) - 1))
-        for start in range(graph.ntotal, len(vectors), _BATCH):
-            graph.add(np.ascontiguousarray(vectors[start : start + _BATCH]))
+        if len(vectors) > graph.ntotal:
+            # All at once, from the file: FAISS puts them in at random, and batches in the order of the documents make
+            # a graph that has to be walked twice as far.
+            graph.add(np.ascontiguousarray(vectors[graph.ntotal :]))
         faiss.omp_set_num_threads(1)
         index = cls(kind, numbers, vectors, graph)
         index.code_error = _largest_error(index._storage, vectors)
