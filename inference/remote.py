@@ -206,7 +206,7 @@ class _Pieces:
 
     def take(self, chunk: Mapping[str, Any]) -> tuple[str, str]:
         """The text that the chunk makes certain, and the reason of the end where it is the last."""
-        choice = next(iter(chunk.get("choices") or ()), {})
+        choice: Mapping[str, Any] = next(iter(chunk.get("choices") or ()), {})
         delta: Mapping[str, Any] = choice.get("delta") or {}
         for piece in delta.get("tool_calls") or ():
             self._take_call(piece)

@@ -133,7 +133,11 @@ def test_an_error_inside_a_stream_is_told():
 
 def test_a_silent_server_can_be_cancelled_before_its_first_word():
     free = threading.Event()
-    with served(lambda *_: free.wait(20) and None) as url:
+
+    def silent(_handler: BaseHTTPRequestHandler, _before: int) -> None:
+        free.wait(20)
+
+    with served(silent) as url:
         asked = time.monotonic()
         assert list(ModelServer(Address(url)).stream("/x", {}, lambda: time.monotonic() - asked > 0.3)) == []
         assert time.monotonic() - asked < 1

@@ -25,7 +25,9 @@ def sent(*timed: tuple[float, GenerationEvent]) -> list[list[GenerationEvent]]:
 
 
 def test_the_first_text_goes_at_once_and_what_follows_soon_goes_together():
-    fast = [(0.01 * number, GeneratedText(str(number), (number,))) for number in range(5)]
+    fast: list[tuple[float, GenerationEvent]] = [
+        (0.01 * number, GeneratedText(str(number), (number,))) for number in range(5)
+    ]
     assert sent(*fast, (0.05, END)) == [
         [GeneratedText("0", (0,))],
         [GeneratedText("123", (1, 2, 3))],
@@ -34,10 +36,16 @@ def test_the_first_text_goes_at_once_and_what_follows_soon_goes_together():
 
 
 def test_a_slow_model_sends_every_token():
-    slow = [(2 * LEAST_SECONDS * number, GeneratedText("x", (number,))) for number in range(3)]
+    slow: list[tuple[float, GenerationEvent]] = [
+        (2 * LEAST_SECONDS * number, GeneratedText("x", (number,))) for number in range(3)
+    ]
     assert sent(*slow) == [[GeneratedText("x", (number,))] for number in range(3)]
 
 
 def test_probabilities_stay_with_their_tokens():
-    told = [(0.0, GeneratedText("a", (1,), -0.5)), (0.001, GeneratedText("b", (2,), -0.25)), (0.002, END)]
+    told: list[tuple[float, GenerationEvent]] = [
+        (0.0, GeneratedText("a", (1,), -0.5)),
+        (0.001, GeneratedText("b", (2,), -0.25)),
+        (0.002, END),
+    ]
     assert sent(*told) == [[told[0][1]], [told[1][1], END]]
