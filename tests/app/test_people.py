@@ -167,7 +167,7 @@ def test_tools_that_run_code_are_the_servers(people: People, settings: Settings,
     bob.parts().registry.reload()
     names = {entry.name for entry in bob.parts().registry.all()}
     assert names.isdisjoint({"greet", "smuggled"})
-    shared = changed(settings, shared_tools=True)
+    shared = changed(settings, shared_tools=True, tool_seconds=300.0)
     opened = People(shared, lambda _settings: cast(Any, (FakeEngine(), HashEmbedder())), without_samples)
     assert "greet" in {entry.name for entry in opened.of(BOB).parts().registry.all()}
     opened.close()
