@@ -75,6 +75,10 @@ class RemoteCollection(Protocol):
         """Take a change in. Its watermark holds once all of it does; doing it twice changes nothing more."""
         ...
 
+    def settle(self) -> None:
+        """After a large move: wait until the server searches as well as it will."""
+        ...
+
     def counts(self) -> dict[str, int]:
         """How many `chunks` and `vectors` there are."""
         ...

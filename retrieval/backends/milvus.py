@@ -33,6 +33,7 @@ from retrieval.protocol import Vectors
 _PORT = 19_530
 _SECONDS = 60.0
 _SECONDS_TO_CONNECT = 10.0
+_SECONDS_TO_SETTLE = 600.0
 _SEARCH_WIDTH = 200
 # Milvus refuses requests of more than 64 MiB; a row of words has at most some 120,000 characters.
 _ROWS_AT_ONCE = 2_000
@@ -224,6 +225,17 @@ class MilvusCollection:
             totals = self._words.count()
         mark = change.until
         self._note(_State(mark.chunks, mark.vectors, mark.removed, tuple(totals), _now()))
+
+    def settle(self) -> None:
+        """Close the growing segments, which Milvus searches by a rough index, and wait for the graph of the rest."""
+        deadline = time.monotonic() + _SECONDS_TO_SETTLE
+        with self._backend.client() as client:
+            client.flush(self._vectors, timeout=_SECONDS)
+            while time.monotonic() < deadline:
+                index = client.describe_index(self._vectors, "embedding", timeout=_SECONDS)
+                if not int(index.get("pending_index_rows", 0)):
+                    return
+                time.sleep(0.5)
 
     def counts(self) -> dict[str, int]:
         """How many chunks and vectors there are, counted."""

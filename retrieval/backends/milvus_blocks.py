@@ -139,7 +139,7 @@ def _bytes(values: Numbers) -> bytes:
 
 
 def _pieces(data: bytes) -> list[str]:
-    text = base64.b64encode(zlib.compress(data, 6)).decode()
+    text = base64.b64encode(zlib.compress(data, 1)).decode()
     return [text[place : place + _PIECE] for place in range(0, len(text), _PIECE)]
 
 

@@ -98,7 +98,7 @@ class BlockWords:
         for bucket in before.keys() | added.keys():
             old = before.get(bucket, {})
             if bucket in added or any(np.isin(found.numbers, here).any() for found in old.values()):
-                after[bucket] = merged(old, added.get(bucket, {}), replaced)
+                after[bucket] = merged(old, added.get(bucket, {}), replaced) if old else added[bucket]
         self._table.write([row for bucket, block in after.items() for row in _rows(bucket, start, block)])
         return _totals(after.get(_CHUNKS, {})) - _totals(before.get(_CHUNKS, {}))
 

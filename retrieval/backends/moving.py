@@ -32,6 +32,7 @@ def move_to(library: Library, name: str, backend: Backend, progress: Progress = 
     with library.writer(name) as store:
         remote = backend.open(key_of(store, library.settings.owner))
         follow(store, remote, progress)
+        remote.settle()
         counts, found = remote.counts(), store.counts()
         expected = {"chunks": found["chunks"], "vectors": found["vectors"]}
         share = overlap(store, remote)

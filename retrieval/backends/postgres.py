@@ -170,6 +170,9 @@ class PostgresCollection:
                 (until.chunks, until.vectors, until.removed, self._id),
             )
 
+    def settle(self) -> None:
+        """Nothing: the graph grows with the rows."""
+
     def counts(self) -> dict[str, int]:
         """How many `chunks` and `vectors` there are."""
         query = sql.SQL("SELECT count(*), count(embedding) FROM {}").format(self._chunks)
