@@ -67,7 +67,7 @@ class VectorIndex:
         self.code_error = 0.0
         self._graph = graph
         self._walks: dict[int, Any] = {}
-        self._storage = None if graph is None else _downcast(graph.storage)
+        self._storage: Any = None if graph is None else _downcast(graph.storage)
         if graph is not None:
             keep_in_large_pages(int(self._storage.codes.data()), self._storage.codes.size())
             keep_in_large_pages(int(graph.hnsw.neighbors.data()), graph.hnsw.neighbors.size() * _LINK_BYTES)
