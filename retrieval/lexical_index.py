@@ -4,6 +4,7 @@ The index holds terms that `analysis` made; tantivy only splits them at the blan
 numbers, and nothing is stored but what a search needs. Weights were chosen by measurement (evaluation/DECISIONS.md).
 """
 
+import bisect
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -53,6 +54,24 @@ def field_terms(chunk: Chunk) -> dict[Field, list[str]]:
     """The terms of a chunk by field."""
     heading = " ".join(dict.fromkeys(name for name in (chunk.title, *chunk.heading_path) if name))
     return {"heading": terms(heading), "body": terms(chunk.text), "letters": letters(chunk.text)}
+
+
+def _roundings() -> list[int]:
+    """Exact below 40, then eight steps each of 2, 4, 8, ... terms: tantivy keeps a length in one byte."""
+    lengths, step = list(range(40)), 2
+    while len(lengths) < 256:
+        first = lengths[-1] + (1 if step == 2 else step // 2)
+        lengths += [first + step * place for place in range(8)]
+        step *= 2
+    return lengths[:256]
+
+
+_LENGTHS = _roundings()
+
+
+def rounded_length(terms_in_field: int) -> int:
+    """The length of a field as BM25 counts it, rounded down as tantivy does, so that every place scores alike."""
+    return _LENGTHS[bisect.bisect_right(_LENGTHS, terms_in_field) - 1]
 
 
 class LexicalIndex:

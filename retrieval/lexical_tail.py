@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.types import Chunk
-from retrieval.lexical_index import FIELD_WEIGHTS, Field, LexicalHit, LexicalQuery, field_terms
+from retrieval.lexical_index import FIELD_WEIGHTS, Field, LexicalHit, LexicalQuery, field_terms, rounded_length
 from retrieval.store import CollectionStore
 
 _K1, _B = 1.2, 0.75
@@ -103,7 +103,7 @@ class LexicalTail:
         idf = self.idf(field, term)
         mean = max(1e-9, (self._base_terms.get(field, 0) + self._terms[field]) / self._rows)
         for number, count in found.items():
-            length = len(self._order[number][field])
+            length = rounded_length(len(self._order[number][field]))
             part = count * (_K1 + 1) / (count + _K1 * (1 - _B + _B * length / mean))
             scores[number] = scores.get(number, 0.0) + weight * idf * part
 

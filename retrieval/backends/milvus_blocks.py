@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.backends.contract import Row
-from retrieval.lexical_index import FIELD_WEIGHTS, Field
+from retrieval.lexical_index import FIELD_WEIGHTS, Field, rounded_length
 
 Numbers = NDArray[np.int64]
 Term = tuple[Field, str]
@@ -73,7 +73,7 @@ def blocks_of(rows: Sequence[Row]) -> dict[int, dict[Term, Postings]]:
     for row in rows:
         for name, words in row.terms.items():
             for term, places in _places(words).items():
-                entry = (row.number, row.document, places, len(words))
+                entry = (row.number, row.document, places, rounded_length(len(words)))
                 found.setdefault(bucket_of(term), {}).setdefault((name, term), []).append(entry)
     return {
         bucket: {term: _postings(entries, term[0]) for term, entries in terms.items()}

@@ -21,7 +21,7 @@ from retrieval.backends.contract import Change, CollectionKey, Row, Watermark
 from retrieval.backends.messages import describe_failure, describe_mismatch
 from retrieval.backends.postgres_words import FIELDS, NO_TOTALS, WordSearch
 from retrieval.legs import DenseHit
-from retrieval.lexical_index import Field, LexicalHit, LexicalQuery
+from retrieval.lexical_index import Field, LexicalHit, LexicalQuery, rounded_length
 from retrieval.protocol import Vectors
 
 _SECONDS_TO_CONNECT = 10.0
@@ -303,7 +303,7 @@ def _postings(row: Row) -> Iterator[tuple[int, str, int, int, int, list[int]]]:
         for term, count in Counter(words).items():
             # Phrases are looked for among words only.
             kept = [] if field == "letters" else places[term]
-            yield place, term.replace("\x00", ""), row.number, min(count, 32_767), len(words), kept
+            yield place, term.replace("\x00", ""), row.number, min(count, 32_767), rounded_length(len(words)), kept
 
 
 def _tables(number: int, dimension: int) -> sql.Composed:

@@ -1,6 +1,7 @@
 """Keywords in both languages; tantivy and the plain Python tail are each other's oracle."""
 
 import math
+import random
 from pathlib import Path
 
 import pytest
@@ -88,3 +89,17 @@ def test_added_and_removed_in_one_commit(tmp_path: Path):
     index.update([(3, 2, chunk(3))], removed=[1])
     assert [hit.number for hit in index.search(parse_query("dog 防守"), 10)] == [3, 2]
     assert [hit.number for hit in LexicalIndex(tmp_path).search(parse_query("dog 防守"), 10)] == [3, 2]
+
+
+def test_the_tail_counts_long_passages_as_the_index_does():
+    draw = random.Random(1)
+    words = ["fox", "moon", "tide", "stone", "黑豹", "防守", "red", "brown", "cmake", "library"]
+    texts = {number: " ".join(draw.choices(words, k=draw.randint(3, 900))) for number in range(1, 120)}
+    chunks = {number: Chunk("", "", text, 0, 0, len(text), title="fox") for number, text in texts.items()}
+    index, tail = LexicalIndex(), LexicalTail()
+    index.update([(number, 1, chunk) for number, chunk in chunks.items()])
+    for number, chunk in chunks.items():
+        tail.add(number, 1, chunk)
+    query = parse_query("fox 防守 moon")
+    scores = {hit.number: hit.score for hit in index.search(query, 200)}
+    assert {hit.number: hit.score for hit in tail.search(query, 200)} == pytest.approx(scores, rel=1e-4)
