@@ -18,13 +18,11 @@ HEALTH = ("/_stcore/health", "/healthz")
 # Streamlit's door for programs, which would lead around the login; off by its setting, and closed here too.
 CLOSED = ("/_stcore/agent", "/_stcore/metrics", "/_stcore/script-health-check")
 _SAFE = ("GET", "HEAD", "OPTIONS")
-# No foreign page may frame ours and have its buttons pressed unseen; whatever text gets into the page, no picture, no
-# connection and no frame leads elsewhere. (Streamlit's own scripts and styles need what it does not speak of.)
-_POLICY = (
-    "frame-ancestors 'self'; img-src 'self' data: blob:; media-src 'self' data: blob:; frame-src 'self' data: blob:; "
-    "connect-src 'self' ws://{host} wss://{host} data: blob:; object-src 'none'; base-uri 'self'; form-action 'self'"
-)
-_FIXED = (
+# No foreign page may frame ours and have its buttons pressed unseen, and whatever text gets into the page, no picture
+# leads elsewhere. (Streamlit's own scripts, styles and connections need what is not spoken of.)
+_POLICY = b"frame-ancestors 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'self'; form-action 'self'"
+_ADDED = (
+    (b"content-security-policy", _POLICY),
     (b"x-frame-options", b"SAMEORIGIN"),
     (b"x-content-type-options", b"nosniff"),
     # An address holds the id of a conversation.
@@ -54,7 +52,7 @@ class PageGate:
             except LoginError as error:
                 refusal = 401, str(error)
         if refusal is None:
-            await self._app(scope, receive, _guarded(scope, send) if scope["type"] == "http" else send)
+            await self._app(scope, receive, _guarded(send) if scope["type"] == "http" else send)
         else:
             await _refuse(scope, send, *refusal)
 
@@ -85,15 +83,12 @@ class PageGate:
         return {**scope, "headers": headers}
 
 
-def _guarded(scope: Scope, send: Send) -> Send:
+def _guarded(send: Send) -> Send:
     """Every answer says what a browser may do with it."""
-    host = next((value.decode("latin-1") for name, value in scope["headers"] if name.lower() == b"host"), "")
-    policy = _POLICY.format(host=host).encode("latin-1")
 
     async def guarded(message: Message) -> None:
         if message["type"] == "http.response.start":
-            added = [(b"content-security-policy", policy), *_FIXED]
-            message = {**message, "headers": [*message.get("headers", ()), *added]}
+            message = {**message, "headers": [*message.get("headers", ()), *_ADDED]}
         await send(message)
 
     return guarded
