@@ -1,16 +1,19 @@
 """Moving a collection's search index to a server, and back. SQLite stays where it is, and stays the truth."""
 
+import time
 from dataclasses import dataclass
 
 from core.errors import BackendError
 from core.language import Bilingual
-from retrieval.backends.contract import Backend
+from retrieval.backends.contract import Backend, RemoteCollection
 from retrieval.backends.follow import Progress, follow, key_of, overlap
 from retrieval.indexing import refresh_indexes
 from retrieval.library import INDEX_SERVER, Library
+from retrieval.store import CollectionStore
 
 # Of the ten nearest by the exact comparison, how many the copy has to find before it is searched.
 LEAST_OVERLAP = 0.95
+_SECONDS_TO_SETTLE = 120.0
 
 
 @dataclass(frozen=True)
@@ -35,11 +38,19 @@ def move_to(library: Library, name: str, backend: Backend, progress: Progress = 
         remote.settle()
         counts, found = remote.counts(), store.counts()
         expected = {"chunks": found["chunks"], "vectors": found["vectors"]}
-        share = overlap(store, remote)
+        share = _overlap_in_time(store, remote)
         if counts != expected or share < LEAST_OVERLAP:
             raise BackendError(_describe_difference(name, backend.name, f"{counts}, {share:.3f}", f"{expected}"))
         store.set_meta(INDEX_SERVER, backend.name)
     return Moved(backend.name, counts["chunks"], counts["vectors"], share)
+
+
+def _overlap_in_time(store: CollectionStore, remote: RemoteCollection) -> float:
+    """The overlap; where it is too small, looked at again for a while: a server may still be building its graph."""
+    deadline = time.monotonic() + _SECONDS_TO_SETTLE
+    while (share := overlap(store, remote)) < LEAST_OVERLAP and time.monotonic() < deadline:
+        time.sleep(2.0)
+    return share
 
 
 def move_back(library: Library, name: str, backend: Backend | None) -> Moved:
