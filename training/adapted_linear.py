@@ -22,7 +22,7 @@ def is_narrow_faster(device: str) -> bool:
     import torch
 
     if device != "cpu":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     x, w = torch.ones(512, 768), torch.ones(1536, 768)
     x16, w16 = x.to(torch.bfloat16), w.to(torch.bfloat16)
     return _seconds(lambda: x @ w.T) > LEAST_GAIN * _seconds(lambda: x16 @ w16.T)
@@ -56,7 +56,7 @@ def hang(linear: Any, a: "torch.Tensor", b: "torch.Tensor", scale: float, is_nar
     else:
 
         def adapted(x: "torch.Tensor") -> "torch.Tensor":
-            wide = functional.linear(x, linear.weight, linear.bias)
+            wide: torch.Tensor = functional.linear(x, linear.weight, linear.bias)
             # Scaling the narrow middle costs nothing; scaling the wide result would.
             return wide + functional.linear(functional.linear(x, a) * scale, b)
 
@@ -79,7 +79,8 @@ def _narrow_product() -> Any:
             return torch.addmm(flat @ narrow.T, middle, up.T).float().reshape(*x.shape[:-1], -1)
 
         @staticmethod
-        def backward(ctx: Any, gradient: Any) -> Any:
+        def backward(ctx: Any, *gradients: Any) -> Any:
+            (gradient,) = gradients
             flat, middle, narrow, down, up = ctx.saved_tensors
             wide = gradient.reshape(-1, gradient.shape[-1]).to(torch.bfloat16)
             inner = wide @ up
