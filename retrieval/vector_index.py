@@ -67,9 +67,11 @@ class VectorIndex:
         self.code_error = 0.0
         self._graph = graph
         self._walks: dict[int, Any] = {}
-        self._storage: Any = None if graph is None else _downcast(graph.storage)
+        self._storage: Any = None
         if graph is not None:
-            keep_in_large_pages(int(self._storage.codes.data()), self._storage.codes.size())
+            storage: Any = _downcast(graph.storage)
+            self._storage = storage
+            keep_in_large_pages(int(storage.codes.data()), storage.codes.size())
             keep_in_large_pages(int(graph.hnsw.neighbors.data()), graph.hnsw.neighbors.size() * _LINK_BYTES)
 
     @classmethod
