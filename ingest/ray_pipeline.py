@@ -148,20 +148,29 @@ class RayWorkers:
         pool: _Pool[list[Chunk], Vectors] = _Pool(partial(Encoder, opener), _processors(), embedder.name, _gpus())
         done, started = 0, time.perf_counter()
         try:
-            while not stop.is_set() and (window := store.chunks_without_vectors(4 * COMMIT * pool.size)):
-                batches = list(by_length(window))
-                for batch, vectors in zip(batches, pool.map(iter(batches), _texts_of), strict=True):
-                    _, rows = unique_texts(batch)
-                    store.put_vectors([chunk.id for chunk in batch], np.asarray(vectors)[rows])
-                    done += len(batch)
-                    rate = done / (time.perf_counter() - started)
-                    yield Embedded(done, max(total, done), max(total - done, 0) / rate)
-                    if stop.is_set():
-                        return
-                if done < total:
-                    library.refresh(store)
+            for count in _committed(store, library, pool, stop):
+                done += count
+                rate = done / (time.perf_counter() - started)
+                yield Embedded(done, max(total, done), max(total - done, 0) / rate)
         finally:
             pool.close()
+
+
+def _committed(
+    store: CollectionStore, library: Library, pool: "_Pool[list[Chunk], Vectors]", stop: threading.Event
+) -> Iterator[int]:
+    """Encode and commit batch after batch; yield the number of chunks in each. The index follows after a window."""
+    while not stop.is_set() and (window := store.chunks_without_vectors(4 * COMMIT * pool.size)):
+        batches = list(by_length(window))
+        for batch, vectors in zip(batches, pool.map(iter(batches), _texts_of), strict=True):
+            _, rows = unique_texts(batch)
+            store.put_vectors([chunk.id for chunk in batch], np.asarray(vectors)[rows])
+            yield len(batch)
+            if stop.is_set():
+                return
+        counts = store.counts()
+        if counts["vectors"] < counts["chunks"]:
+            library.refresh(store)
 
 
 def open_named(settings: Settings, name: str, way: str) -> Embedder:
@@ -187,12 +196,12 @@ def open_named(settings: Settings, name: str, way: str) -> Embedder:
 class _Pool(Generic[Item, Result]):
     """Actors of one kind. Those that are lost are replaced as soon as the cluster has room, and their work redone."""
 
-    def __init__(self, make: Callable[[], Any], size: int, expected: str, gpus: int = 0) -> None:
+    def __init__(self, make: "partial[Any]", size: int, expected: str, gpus: int = 0) -> None:
         """`expected` is what every actor has to answer to `ready`."""
         self.size = gpus or size
-        kind = ray.remote(make.func)  # type: ignore[attr-defined]
+        kind = ray.remote(make.func)
         options = kind.options(num_cpus=1, num_gpus=1 if gpus else 0, scheduling_strategy="SPREAD")
-        self._new = lambda: options.remote(*make.args)  # type: ignore[attr-defined]
+        self._new: Callable[[], Any] = lambda: options.remote(*make.args)
         self._expected = expected
         self._lost = 0
         self._coming: dict[Any, Any] = {}
