@@ -144,7 +144,7 @@ class RayWorkers:
         if not total:
             return
         embedder = library.embedder_of(store)
-        opener = self._opener or partial(open_named, self._settings, embedder.name, _way_of(embedder))
+        opener = self._opener or partial(open_named, self._settings, embedder.name, _way_of(embedder, total))
         pool: _Pool[list[Chunk], Vectors] = _Pool(partial(Encoder, opener), _processors(), embedder.name, _gpus())
         done, started = 0, time.perf_counter()
         try:
@@ -315,10 +315,10 @@ def _gpus() -> int:
     return int(ray.cluster_resources().get("GPU", 0))
 
 
-def _way_of(embedder: Embedder) -> str:
+def _way_of(embedder: Embedder, count: int) -> str:
     """How this machine computes, for the others to do the same; empty where that is not ours to say."""
     if isinstance(embedder, SentenceEncoder) and embedder.is_read_here and not _gpus():
-        return embedder.choose_runtime().name
+        return embedder.way_for(count)
     return ""
 
 

@@ -179,6 +179,12 @@ class SentenceEncoder:
         """Measure the ways of computing on this machine, or recall what was measured."""
         return choose(self.arrays(), self.token_ids(probe_texts()), self._memory)
 
+    def way_for(self, count: int) -> str:
+        """The way in which this many passages would be computed here, for another machine to do the same."""
+        if self._encoded + count >= _WORTH_MEASURING or recall(self._memory) is not None:
+            return self.choose_runtime().name
+        return USUAL
+
     def use_runtime(self, name: str) -> None:
         """Compute many passages this way from now on, as another machine of the same run does."""
         self._bulk, self._bulk_is_chosen = self._open(name), True
