@@ -30,6 +30,5 @@ def test_a_question_is_written_sent_stopped_and_left_by_keys(context: BrowserCon
     expect(page.get_by_text(EN("answer.stopped")).last).to_be_visible()
     page.keyboard.press("Control+k")
     expect(page.get_by_role("textbox", name=EN("sidebar.search"))).to_be_focused()
-    page.get_by_role("heading").first.click()
     page.keyboard.press("Control+Shift+O")
     page.get_by_role("heading", name=EN("welcome.title")).wait_for()
