@@ -51,8 +51,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield started
 
 
-# Not for the session: Playwright keeps an event loop running in its thread, in which no test of async code can run.
-@pytest.fixture(scope="package")
+# For a module alone: Playwright keeps an event loop running in its thread, in which no test of async code can run.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     executable = chromium()
     if executable is None:
