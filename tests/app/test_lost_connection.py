@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from app.wording import Wording
+from tests.app.chromium import running_application
 from tests.app.cut_line import Line, line_to
 from tests.app.test_browser import LONG_TASK, ask, choose, finished, opened
 from tests.app.test_browser_pages import no_exception, page_of
@@ -17,6 +18,13 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 EN = Wording("en")
 # As long as a walk through a tunnel: the browser has noticed and has tried again in vain.
 GONE_MS = 4_000
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An application of its own: its jobs and what was cut off stay out of the other tests' way."""
+    with running_application(tmp_path_factory.mktemp("home"), {"FOURFOLD_MAX_TOKENS": "900"}) as started:
+        yield started
 
 
 @pytest.fixture
