@@ -111,22 +111,26 @@ def test_an_exam_is_proposed_sat_and_found_again(context: BrowserContext, addres
     no_exception(page)
 
 
-def test_a_training_goes_on_through_a_refresh_and_is_stopped(context: BrowserContext, address: str, tmp_path: Path):
-    data = tmp_path / "mood.csv"
-    words = ["sun", "sea", "bread", "rain", "noise", "dust", "tea", "wind", "snow", "light"]
+def begin_training(page: Page, data: Path, name: str, words: list[str]) -> None:
+    """On the page Fine-tune: pairs of `words` under two labels, written to `data`, checked and trained under `name`."""
     with data.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["text", "label"])
         for first in words:
             for second in words:
                 writer.writerow([f"{first} and {second} in the morning", "good" if first < second else "bad"])
-    page = page_of(context, address, "finetune")
     page.get_by_role("tab", name=EN("finetune.new")).click()
-    page.get_by_role("textbox", name=EN("finetune.name")).fill("moods")
+    page.get_by_role("textbox", name=EN("finetune.name")).fill(name)
     page.locator("input[type=file]").first.set_input_files(str(data))
-    page.get_by_text("mood.csv").first.wait_for()
+    page.get_by_text(data.name).first.wait_for()
     page.get_by_role("button", name=EN("finetune.check"), exact=True).click()
     page.get_by_role("button", name=EN("finetune.train"), exact=True).click()
+
+
+def test_a_training_goes_on_through_a_refresh_and_is_stopped(context: BrowserContext, address: str, tmp_path: Path):
+    words = ["sun", "sea", "bread", "rain", "noise", "dust", "tea", "wind", "snow", "light"]
+    page = page_of(context, address, "finetune")
+    begin_training(page, tmp_path / "mood.csv", "moods", words)
     page.get_by_text("moods").first.wait_for()
     page.reload()
     line = page.get_by_test_id("stSidebar").locator(".st-key-open_jobs button").first

@@ -1,6 +1,5 @@
 """The connection is lost in the middle of an answer, an ingest, a training: the work goes on, the page comes back."""
 
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from app.wording import Wording
 from tests.app.chromium import running_application
 from tests.app.cut_line import Line, line_to
 from tests.app.test_browser import LONG_TASK, ask, choose, finished, opened
-from tests.app.test_browser_pages import no_exception, page_of
+from tests.app.test_browser_pages import begin_training, no_exception, page_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -68,21 +67,9 @@ def test_in_the_middle_of_an_ingest(context: BrowserContext, line: Line, tmp_pat
 
 
 def test_in_the_middle_of_a_training(context: BrowserContext, line: Line, tmp_path: Path):
-    data = tmp_path / "tide.csv"
     words = ["calm", "storm", "sun", "fog", "sea", "bread", "rain", "noise", "dust", "tea", "wind", "snow"]
-    with data.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["text", "label"])
-        for first in words:
-            for second in words:
-                writer.writerow([f"{first} and {second} in the evening", "good" if first < second else "bad"])
     page = page_of(context, line.address, "finetune")
-    page.get_by_role("tab", name=EN("finetune.new")).click()
-    page.get_by_role("textbox", name=EN("finetune.name")).fill("tides")
-    page.locator("input[type=file]").first.set_input_files(str(data))
-    page.get_by_text("tide.csv").first.wait_for()
-    page.get_by_role("button", name=EN("finetune.check"), exact=True).click()
-    page.get_by_role("button", name=EN("finetune.train"), exact=True).click()
+    begin_training(page, tmp_path / "tide.csv", "tides", words)
     button = page.get_by_test_id("stSidebar").locator(".st-key-open_jobs button").first
     expect(button).to_contain_text("tides")
     lose(page, line)
