@@ -19,7 +19,7 @@ from core.types import DEFAULT_COLLECTION
 from tests.app.conftest import MAIN
 from tests.app.fake_parts import ScriptedAssistant
 from tests.app.test_jobs import Steps, until
-from tests.app.test_pages import page_of, settle
+from tests.app.test_pages import calculated, page_of, settle
 
 EN = Wording("en")
 # A busy machine draws slowly; nothing here asserts a time.
@@ -146,13 +146,7 @@ def test_documents_say_what_went_wrong_with_the_run(box: Container):
 
 
 def test_a_tool_that_cannot_do_it_says_so(box: Container):
-    page = page_of("tools")
-    page.session_state["tool_calculator"] = True
-    page.run()
-    field = next(text for text in page.text_input if (text.key or "").startswith("argument_calculator"))
-    field.set_value("1 / 0")
-    next(button for button in page.button if button.label == EN("tools.run")).click().run()
-    assert not page.exception
+    page = calculated("1 / 0")
     assert page.error[0].value
 
 

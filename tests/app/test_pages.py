@@ -54,14 +54,20 @@ def test_compare_asks_every_chosen_mode(box: Container, assistant: ScriptedAssis
     assert shown.count("<strong>41 metres</strong>") == 4
 
 
-def test_a_tool_is_called_by_hand(box: Container):
+def calculated(expression: str) -> AppTest:
+    """The page Tools after the calculator was called by hand."""
     page = page_of("tools")
     page.session_state["tool_calculator"] = True
     page.run()
     field = next(text for text in page.text_input if (text.key or "").startswith("argument_calculator"))
-    field.set_value("6 * 7")
+    field.set_value(expression)
     next(button for button in page.button if button.label == EN("tools.run")).click().run()
     assert not page.exception
+    return page
+
+
+def test_a_tool_is_called_by_hand(box: Container):
+    page = calculated("6 * 7")
     assert any("42" in code.value for code in page.code)
 
 
