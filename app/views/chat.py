@@ -143,6 +143,9 @@ def _turn(message: StoredMessage, is_last: bool) -> None:
     if run is not None:
         _running(message.id)
         return
+    if message.status == "streaming":
+        # It ended after the thread was read; what was read is not yet the whole of it.
+        message = session.container().history.message(message.id)
     view = view_of_message(message)
     answer.draw_finished(view, message.id, partial(_ask_again, message.parent_id, view.route))
     if is_last and view.completed is not None and view.completed.kind == "refusal":

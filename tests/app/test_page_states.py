@@ -3,6 +3,7 @@
 The states of nothing yet are in the tests of the pages; `test_pages.py` has all of them while models load and cannot.
 """
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,10 +13,13 @@ from streamlit.testing.v1 import AppTest
 from app.container import Container
 from app.ingest_jobs import IngestJob, Progress
 from app.jobs import Report
+from app.runs import AnswerRun, Runs
 from app.wording import Wording
 from core.errors import FourfoldError
 from core.language import Bilingual
-from core.types import DEFAULT_COLLECTION
+from core.types import DEFAULT_COLLECTION, Timings, Usage
+from orchestrator.events import AnswerCompleted
+from orchestrator.recording import record
 from tests.app.conftest import MAIN
 from tests.app.fake_parts import ScriptedAssistant
 from tests.app.test_jobs import Steps, until
@@ -69,6 +73,28 @@ def test_a_running_answer_can_be_stopped_and_is_found_by_another_page(slow: Cont
     next(button for button in other.button if button.label == EN("answer.stop")).click().run()
     settle(slow)
     assert EN("answer.stopped") in shown(other.run())
+
+
+def test_an_answer_that_ends_while_its_page_is_drawn_is_shown_whole(box: Container):
+    history = box.history
+    answer = history.begin_answer(history.add_question(history.create().id, "How tall?").id)
+
+    class EndsWhenLookedAt(Runs):
+        """The run of this answer ends between the reading of its conversation and the look at the run."""
+
+        def get(self, answer_id: str) -> AnswerRun | None:
+            if history.message(answer_id).status == "streaming":
+                deque(
+                    record(history, answer_id, iter([AnswerCompleted("41", "model", Usage(), Timings(), stopped=True)]))
+                )
+            return super().get(answer_id)
+
+    box.runs = EndsWhenLookedAt(history)
+    page = AppTest.from_file(MAIN, default_timeout=PATIENCE_S)
+    page.query_params["c"] = answer.conversation_id
+    page.run()
+    assert EN("answer.stopped") in shown(page)
+    assert EN("answer.interrupted") not in shown(page)
 
 
 def test_compared_answers_are_found_by_their_address_while_they_are_written(slow: Container):
