@@ -34,8 +34,14 @@ JobState = Literal["preparing", "training", "exporting", "exam", "finished", "fa
 ENDED = ("finished", "failed", "cancelled")
 ROOT = Path(__file__).resolve().parent.parent
 STOP_SECONDS = 20.0
-# Two processes that both spin while they wait for their threads slow each other tenfold.
-THREAD_POLICY = {"OMP_WAIT_POLICY": "passive", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
+# Two processes that both spin while they wait for their threads slow each other tenfold; threads that sleep at every
+# barrier at once cost a fifth of the speed (evaluation/DECISIONS.md). So they spin for a moment.
+THREAD_POLICY = {
+    "OMP_WAIT_POLICY": "passive",
+    "GOMP_SPINCOUNT": "2000",
+    "TOKENIZERS_PARALLELISM": "false",
+    "HF_HUB_OFFLINE": "1",
+}
 
 
 @dataclass(frozen=True)
