@@ -53,11 +53,11 @@ def add_price_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_compare(settings: Settings, options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     """Answer by each way and keep the comparison; returns it as JSON and as lines. Raises SettingError."""
-    from app.container import build_parts
+    from app.container import build_parts, prepare
 
     ways = [_way(name) for name in options.ways]
     parts = build_parts(settings)
-    parts.ensure_samples()
+    prepare(parts, settings, options.collection)
     question = Question(options.question, scope=Scope(options.collection))
     with closing(parts.assistant):
         outcomes = [made for _, made in compare(parts.assistant, question, ways) if isinstance(made, Outcome)]

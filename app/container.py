@@ -9,7 +9,7 @@ import importlib
 import logging
 import pkgutil
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -43,6 +43,8 @@ State = Literal["loading", "ready", "failed"]
 Models: TypeAlias = tuple["ExtensibleEngine", "Embedder"]
 # What the model's process may run for the X-ray page.
 XRAY_OPERATIONS = "interpretability.operations"
+# So many passages are encoded in a few seconds: a command does it before it asks.
+FEW_PASSAGES = 200
 _log = logging.getLogger(__name__)
 
 
@@ -196,7 +198,7 @@ def build_parts(settings: Settings, models: "Models | None" = None) -> Parts:
     def warm_up() -> None:
         _import_pages()
         embedder.embed_query("warm")
-        _complete_vectors(library, settings)
+        _complete_vectors(library, settings, library.names())
 
     return Parts(engine, library, assistant, registry, ensure_samples, warm_up)
 
@@ -217,18 +219,33 @@ def _import_pages() -> None:
         importlib.import_module(f"{views.__name__}.{module.name}")
 
 
-def _complete_vectors(library: "Library", settings: Settings) -> None:
+def prepare(parts: Parts, settings: Settings, collection: str) -> None:
+    """What a command does before its question: the samples are there, and a few missing vectors are made at once.
+
+    Many are not: the application, or the ingest that was cut off, goes on with them.
+    """
+    parts.ensure_samples()
+    if parts.library.exists(collection) and _without_vector(parts.library, collection) <= FEW_PASSAGES:
+        _complete_vectors(parts.library, settings, [collection])
+
+
+def _complete_vectors(library: "Library", settings: Settings, names: Iterable[str]) -> None:
     """Give the passages their vectors that an earlier run left without."""
     from ingest.pipeline import IngestPipeline
 
-    for name in library.names():
-        with closing(library.reader(name)) as store:
-            counts = store.counts()
-        if counts["vectors"] < counts["chunks"]:
+    for name in names:
+        if _without_vector(library, name):
             # Another process that writes there is at it already.
             with contextlib.suppress(CollectionLockedError):
                 for _ in IngestPipeline(library, settings).run([], name):
                     pass
+
+
+def _without_vector(library: "Library", name: str) -> int:
+    """How many passages of a collection can be found by their words alone."""
+    with closing(library.reader(name)) as store:
+        counts = store.counts()
+    return counts["chunks"] - counts["vectors"]
 
 
 def adopt(changes: Mapping[str, Any]) -> None:

@@ -20,6 +20,10 @@ from orchestrator.serialise import plain
 if TYPE_CHECKING:
     from retrieval.library import Library
 
+_BY_MEANING = Bilingual(
+    en="{share:.0%} of the passages can be searched by meaning so far; running `python -m app` completes them",
+    zh="目前有 {share:.0%} 的段落可按语义检索；运行 `python -m app` 会补全其余段落",
+)
 _TITLES = {"ok": "ok", "optional": "--", "missing": "!!"}
 
 
@@ -36,10 +40,10 @@ def write(text: str = "", end: str = "\n") -> None:
 
 def ask(settings: Settings, text: str, mode: Mode, collection: str, as_json: bool, weigh: bool = False) -> int:
     """Answer one question, streaming; return 0, or 1 where no answer could be given."""
-    from app.container import build_parts
+    from app.container import build_parts, prepare
 
     parts = build_parts(settings)
-    parts.ensure_samples()
+    prepare(parts, settings, collection)
     asked = prompt_library.shaped(settings.paths.home, Question(text, mode=mode, scope=Scope(collection=collection)))
     view, streamed = AnswerView(), ""
     try:
@@ -90,7 +94,7 @@ def _print_event(event: AnswerEvent) -> None:
             used = sum(source.used for source in event.sources)
             write(f"searched {event.searched:,} → {len(event.sources)} → {used} used · {event.evidence.level}")
             if EMBEDDED_SHARE in event.evidence.signals:
-                write(f"{event.evidence.signals[EMBEDDED_SHARE]:.0%} of the passages can be searched by meaning so far")
+                write(_BY_MEANING.in_(language()).format(share=event.evidence.signals[EMBEDDED_SHARE]))
         case ToolFinished():
             write(f"{event.call.name}({json.dumps(dict(event.call.arguments), ensure_ascii=False)}) = {event.result}")
         case TextDelta():
