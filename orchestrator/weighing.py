@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from core.errors import FourfoldError
 from inference.protocol import ChatEngine
 from orchestrator.events import AnswerCompleted, ContextAssembled
 from orchestrator.grounding import Grounding, GroundingScorer
@@ -95,6 +94,7 @@ class Weigher:
                     self._waiting.appendleft(item)
                 return
             self._keep(item.answer_id, found)
-        except (FourfoldError, KeyError) as error:
-            # A model that went away, a conversation that was deleted: the answer stands, only not weighed.
+        except Exception as error:  # noqa: BLE001 - the one thread must live for the answers that come after
+            # A server that tells no probabilities, a model that went away, a conversation that was deleted: the answer
+            # stands, only not weighed.
             _log.info("answer %s was not weighed: %r", item.answer_id, error)

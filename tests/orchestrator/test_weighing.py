@@ -5,6 +5,8 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
+from core.errors import ModelError
+from core.language import Bilingual
 from core.types import Timings, Usage
 from inference.fakes import FakeEngine
 from orchestrator.context import Draft, Piece, assemble, draft
@@ -58,6 +60,30 @@ def test_it_waits_while_the_model_answers() -> None:
     busy.clear()
     assert kept.told.wait(PATIENCE)
     weigher.close()
+
+
+def test_an_engine_without_probabilities_ends_no_later_weighing() -> None:
+    kept, asked = Kept(), threading.Event()
+    faults: list[Exception] = [
+        ModelError(Bilingual(en="A remote model does not offer them.", zh="远程模型不提供。")),
+        AttributeError("'Wrapped' object has no attribute 'log_probabilities'"),
+    ]
+
+    def score(_prompt: str, _continuation: str) -> float:
+        if faults:
+            asked.set()
+            raise faults.pop()
+        return -1.0
+
+    weigher = Weigher(lambda: FakeEngine(score=score), kept, lambda: False)
+    for name in ("first", "second"):
+        weigher.ask(name, context(), ANSWER)
+        assert asked.wait(PATIENCE)
+        asked.clear()
+    weigher.ask("third", context(), ANSWER)
+    assert kept.told.wait(PATIENCE)
+    weigher.close()
+    assert set(kept.found) == {"third"}
 
 
 def test_what_cannot_be_weighed_is_not() -> None:
