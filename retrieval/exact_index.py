@@ -5,8 +5,8 @@ from numpy.typing import NDArray
 
 from retrieval.protocol import Vectors
 
-# Rows compared at a time: a block of scores for some hundred questions stays below 100 MB.
-_BLOCK = 65_536
+# Scores counted at a time, 8 MB of them, and the rows that a block has at most.
+_SCORES, _BLOCK = 2_097_152, 65_536
 
 
 def exact_search(
@@ -20,11 +20,12 @@ def exact_search(
     k = min(top_k, len(vectors) if allowed is None else int(allowed.sum()))
     rows = [np.zeros(0, np.int64)] * len(queries)
     scores = [np.zeros(0, np.float32)] * len(queries)
-    for start in range(0, len(vectors) if k else 0, _BLOCK):
-        block = (queries @ vectors[start : start + _BLOCK].T).astype(np.float32, copy=False)
+    size = min(_BLOCK, max(1, _SCORES // max(1, len(queries))))
+    for start in range(0, len(vectors) if k else 0, size):
+        block = (queries @ vectors[start : start + size].T).astype(np.float32, copy=False)
         places = np.arange(start, start + block.shape[1])
         if allowed is not None:
-            kept = allowed[start : start + _BLOCK]
+            kept = allowed[start : start + size]
             block, places = block[:, kept], places[kept]
         for line, values in enumerate(block):
             everything = np.concatenate([scores[line], values])

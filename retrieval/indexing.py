@@ -15,6 +15,7 @@ from retrieval.lexical_index import FIELD_WEIGHTS, LexicalIndex, Row
 from retrieval.probing import own_sentences
 from retrieval.protocol import Vectors
 from retrieval.store import CollectionStore
+from retrieval.system_memory import let_go
 from retrieval.vector_index import EXACT_UP_TO, Kind, Numbers, VectorIndex, kind_for
 
 # A tail of words is read into memory and analysed at the first search; one of vectors is compared one by one.
@@ -127,6 +128,7 @@ def _gather(
         numbers[known:end], vectors[known:end] = keys[kept, 1], batch[kept]
         known = end
     vectors.flush()
+    let_go(vectors)
     return numbers, vectors
 
 

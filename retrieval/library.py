@@ -14,6 +14,7 @@ from retrieval.indexing import refresh_indexes
 from retrieval.protocol import Embedder
 from retrieval.schema import FILE_NAME
 from retrieval.store import CollectionStore
+from retrieval.system_memory import give_back
 from retrieval.view import CollectionView
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ class Library:
             compact = self.is_compact(store.counts()["vectors"])
             refresh_indexes(store, compact=compact, encode=self.embedder_of(store).embed_documents)
             refresh_calibration(store, self.embedder_of(store), self._foreign_of(store))
+            give_back()
             return
         from retrieval.backends.follow import follow
 

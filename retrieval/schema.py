@@ -93,7 +93,7 @@ def open_connection(folder: Path, *, writable: bool) -> sqlite3.Connection:
     if writable:
         # Ids and hashes fall all over their indexes: with SQLite's 2 MB of cache and a checkpoint every 4 MB, a million
         # chunks wrote 18 GB for one.
-        connection.execute("PRAGMA cache_size=-65536")
+        connection.execute("PRAGMA cache_size=-8192")
         connection.execute("PRAGMA wal_autocheckpoint=16384")
         connection.executescript(_TABLES)
         connection.execute("INSERT OR IGNORE INTO meta VALUES ('schema_version', ?)", (str(SCHEMA_VERSION),))

@@ -268,7 +268,7 @@ class CollectionStore:
                 "INSERT OR REPLACE INTO vectors (vector, chunk) SELECT ?, number FROM chunks WHERE id = ?", rows
             )
 
-    def iter_vectors(self, after: int = 0, batch: int = 4096) -> Iterator[tuple[NDArray[np.int64], Vectors]]:
+    def iter_vectors(self, after: int = 0, batch: int = 1_024) -> Iterator[tuple[NDArray[np.int64], Vectors]]:
         """Batches of vectors with a sequence above `after`.
 
         int64 (n, 2) of sequence and chunk number, float32 (n, dimension).

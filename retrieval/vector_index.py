@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.exact_index import exact_search
-from retrieval.large_pages import keep_in_large_pages
 from retrieval.protocol import Vectors
+from retrieval.system_memory import keep_in_large_pages, let_go
 
 Kind = Literal["exact", "fine", "compact"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -104,7 +104,10 @@ class VectorIndex:
         index.code_error = _largest_error(index._storage, vectors)
         index._tune(_mixed_pairs(vectors) if probes is None else probes)
         return index
+        # Each step reads all vectors once; what is mapped need not stay in between.
+        let_go(vectors)
 
+        let_go(vectors)
     def __len__(self) -> int:
         return len(self.numbers)
 
@@ -246,7 +249,8 @@ def _downcast(storage: Any) -> Any:
 def _new_graph(kind: Kind, vectors: Vectors) -> Any:
     quantiser: Any = faiss.ScalarQuantizer.QT_8bit
     graph: Any = faiss.IndexHNSWSQ(vectors.shape[1], quantiser, _LINKS[kind], faiss.METRIC_INNER_PRODUCT)
-    graph.train(np.ascontiguousarray(vectors[:: max(1, len(vectors) // 50_000)]))
+    # The codes of a column span what the column holds: its ends are all that training looks for, and all it is shown.
+    graph.train(_ends_of_columns(vectors))
     wanted = _EF_CONSTRUCTION[kind]
     graph.hnsw.efConstruction = wanted if len(vectors) <= _LARGE else min(wanted, _EF_CONSTRUCTION_LARGE)
     return graph
@@ -255,6 +259,14 @@ def _new_graph(kind: Kind, vectors: Vectors) -> Any:
 def _largest_error(storage: Any, vectors: Vectors) -> float:
     """The longest difference between a vector and its code: no score of a unit question is further off."""
     largest = 0.0
+def _ends_of_columns(vectors: Vectors) -> Vectors:
+    """float32 (2, dimension): the least and the largest value of each column."""
+    blocks = [vectors[start : start + _BATCH] for start in range(0, len(vectors), _BATCH)]
+    least = np.min([block.min(axis=0) for block in blocks], axis=0)
+    largest = np.max([block.max(axis=0) for block in blocks], axis=0)
+    return np.ascontiguousarray(np.stack([least, largest]), np.float32)
+
+
     for start in range(0, len(vectors), _BATCH):
         rows = np.ascontiguousarray(vectors[start : start + _BATCH])
         difference = rows - storage.sa_decode(storage.sa_encode(rows))
