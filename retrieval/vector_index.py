@@ -35,8 +35,8 @@ _MARGIN = 0.001
 _EF_CHOICES = tuple(round(16 * 2 ** (step / 6)) for step in range(43))
 # A graph brings this many times `top_k` from the codes before it compares exactly.
 _RERANK: dict[Kind, int] = {"fine": 2, "compact": 4}
-# Rows that are compared with their codes at a time.
-_BATCH = 32_768
+# Rows that are compared with their codes at a time; a few arrays of so many are in memory.
+_BATCH = 4_096
 _LINK_BYTES = 4
 TARGET_RECALL: dict[Kind, float] = {"exact": 1.0, "fine": 0.99, "compact": 0.97}
 
@@ -101,13 +101,13 @@ class VectorIndex:
             graph.add(np.ascontiguousarray(vectors[graph.ntotal :]))
         faiss.omp_set_num_threads(1)
         index = cls(kind, numbers, vectors, graph)
-        index.code_error = _largest_error(index._storage, vectors)
-        index._tune(_mixed_pairs(vectors) if probes is None else probes)
-        return index
         # Each step reads all vectors once; what is mapped need not stay in between.
         let_go(vectors)
-
+        index.code_error = _largest_error(index._storage, vectors)
         let_go(vectors)
+        index._tune(_mixed_pairs(vectors) if probes is None else probes)
+        return index
+
     def __len__(self) -> int:
         return len(self.numbers)
 
@@ -256,9 +256,6 @@ def _new_graph(kind: Kind, vectors: Vectors) -> Any:
     return graph
 
 
-def _largest_error(storage: Any, vectors: Vectors) -> float:
-    """The longest difference between a vector and its code: no score of a unit question is further off."""
-    largest = 0.0
 def _ends_of_columns(vectors: Vectors) -> Vectors:
     """float32 (2, dimension): the least and the largest value of each column."""
     blocks = [vectors[start : start + _BATCH] for start in range(0, len(vectors), _BATCH)]
@@ -267,6 +264,9 @@ def _ends_of_columns(vectors: Vectors) -> Vectors:
     return np.ascontiguousarray(np.stack([least, largest]), np.float32)
 
 
+def _largest_error(storage: Any, vectors: Vectors) -> float:
+    """The longest difference between a vector and its code: no score of a unit question is further off."""
+    largest = 0.0
     for start in range(0, len(vectors), _BATCH):
         rows = np.ascontiguousarray(vectors[start : start + _BATCH])
         difference = rows - storage.sa_decode(storage.sa_encode(rows))
