@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from core.child_environment import without_secrets
+
 SECONDS = 20.0
 SCALE = 1.6
 # Words at both ends of a passage: enough to find it, few enough to survive a hyphen in between.
@@ -18,7 +20,7 @@ def page_picture(path: Path, page: int, *passages: str) -> bytes | None:
     """PNG of page `page` (from 1) with `passages` marked where they are found; None where no picture can be made."""
     command = [sys.executable, "-m", "app.pdf_page", str(path), str(page), *passages]
     try:
-        done = subprocess.run(command, capture_output=True, timeout=SECONDS, check=False)
+        done = subprocess.run(command, capture_output=True, timeout=SECONDS, check=False, env=without_secrets({}))
     except (subprocess.TimeoutExpired, OSError):
         return None
     return done.stdout if done.returncode == 0 and done.stdout.startswith(b"\x89PNG") else None

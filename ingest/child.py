@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psutil
 
+from core.child_environment import without_secrets
 from core.errors import DocumentEncryptedError, DocumentError
 from core.language import Bilingual
 from ingest import reasons, wire
@@ -32,6 +33,7 @@ class Limits:
 # A child is replaced after this many files, so that what a library leaks cannot add up.
 _FILES_PER_CHILD = 400
 _LOOK_EVERY_SECONDS = 0.2
+_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"}
 
 
 class ParserChild:
@@ -114,7 +116,7 @@ class ParserChild:
                 errors="surrogatepass",
                 start_new_session=True,
                 cwd=Path(__file__).parent.parent,
-                env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"},
+                env=without_secrets(_ENVIRONMENT),
             )
             self._files = 0
         process = self._process

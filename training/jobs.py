@@ -9,7 +9,6 @@ The folder of a job that was cancelled, or that finished, is removed: the adapte
 """
 
 import json
-import os
 import secrets
 import shutil
 import subprocess
@@ -22,6 +21,7 @@ from typing import Any, Literal
 
 import psutil
 
+from core.child_environment import without_secrets
 from core.config import Settings
 from core.errors import TrainingError
 from core.language import Bilingual
@@ -193,7 +193,7 @@ class JobBoard:
     def start(self, job: Job) -> "subprocess.Popen[bytes]":
         """Start the process, or start it again: it goes on from the last checkpoint."""
         threads = job.spec().recipe.threads
-        environment = {**os.environ, **THREAD_POLICY, "FOURFOLD_HOME": str(self._settings.home)}
+        environment = without_secrets({**THREAD_POLICY, "FOURFOLD_HOME": str(self._settings.home)})
         if self._settings.shared_home:
             # The job of a person of a shared server: the models are the server's.
             environment["FOURFOLD_SHARED_HOME"] = str(self._settings.shared_home)
