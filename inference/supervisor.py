@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from core.child_environment import without_secrets
 from core.errors import ModelCrashedError
 from core.language import Bilingual
 from inference.engine_options import LoadOptions
@@ -210,4 +211,4 @@ def _environment(n_threads: int) -> dict[str, str]:
         "OMP_NUM_THREADS": str(n_threads),
         "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")])),
     }
-    return {**os.environ, **own}
+    return without_secrets(own)
