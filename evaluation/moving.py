@@ -25,11 +25,14 @@ from evaluation.retrieval import document_of
 from retrieval.backends.moving import move_back, move_to
 from retrieval.backends.opening import open_backend
 from retrieval.embedder import open_embedder
+from retrieval.indexing import refresh_words
 from retrieval.library import Library
 from retrieval.protocol import Embedder
 
 _TOP = 10
 _BATCH = 256
+# Two scores of 0..1 that are as good as equal.
+_TIED = 1e-5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -72,6 +75,8 @@ def _add_contexts(library: Library, options: argparse.Namespace, qa: Path) -> No
         while pending := store.chunks_without_vectors(_BATCH):
             vectors = library.embedder.embed_documents([chunk.embedded_text for chunk in pending])
             store.put_vectors([chunk.id for chunk in pending], vectors)
+        # As a move begins, so that both places count words over the same passages.
+        refresh_words(store, force=True)
 
 
 def _there_and_back(home: Settings, embedder: Embedder, url: str, options: argparse.Namespace) -> dict[str, Any]:
@@ -143,18 +148,34 @@ def _measures(answers: Answers, questions: Questions) -> dict[str, Any]:
 
 
 def _agreement(one: Answers, other: Answers) -> dict[str, float]:
-    """The share of questions with the same best passage, and how much of the first ten both have."""
-    pairs = [(_ids(mine), _ids(theirs)) for name in one for mine, theirs in zip(one[name], other[name], strict=True)]
-    shared = [len(set(mine) & set(theirs)) / max(1, len(mine)) for mine, theirs in pairs]
+    """The shares of questions with the same answer, the same ten in their order, the same level of evidence.
+
+    An answer is the same where the best passage is, or has the same text, or where both best passages have the same
+    score, there as here: of equal ones any may come first.
+    """
+    pairs = [pair for name in one for pair in zip(one[name], other[name], strict=True)]
+    ids = [(_ids(mine), _ids(theirs)) for mine, theirs in pairs]
+    shared = [len(set(mine) & set(theirs)) / max(1, len(mine)) for mine, theirs in ids]
     return {
-        "same_first": round(fmean(mine[:1] == theirs[:1] for mine, theirs in pairs), 4),
-        "same_ten": round(fmean(mine == theirs for mine, theirs in pairs), 4),
+        "n": len(pairs),
+        "same_first": round(fmean(_is_same_first(mine, theirs) for mine, theirs in pairs), 4),
+        "same_ten": round(fmean(mine == theirs for mine, theirs in ids), 4),
         "shared_of_ten": round(fmean(shared), 4),
+        "same_evidence": round(fmean(mine.evidence.level == theirs.evidence.level for mine, theirs in pairs), 4),
     }
 
 
 def _ids(found: Retrieval) -> Sequence[str]:
     return [scored.chunk.id for scored in found.chunks]
+
+
+def _is_same_first(mine: Retrieval, theirs: Retrieval) -> bool:
+    if not mine.chunks or not theirs.chunks:
+        return mine.chunks == theirs.chunks
+    one, other = mine.chunks[0].chunk, theirs.chunks[0].chunk
+    scores = [{hit.chunk.id: hit.score for hit in found.chunks} for found in (mine, theirs)]
+    is_tied = all(abs(found.get(one.id, 2.0) - found.get(other.id, 3.0)) < _TIED for found in scores)
+    return one.id == other.id or one.text == other.text or is_tied
 
 
 def _since(started: float) -> float:

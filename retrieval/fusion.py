@@ -58,7 +58,8 @@ def fuse(
     for number, found in legs.items():
         shares = {name: part * scores.get(number, 0.0) for name, (part, scores) in parts.items()}
         fused.append(Fused(number, sum(shares.values()), found, ranks[number], shares))
-    return sorted(fused, key=lambda hit: (-hit.score, hit.number))
+    # Sums of the same numbers in another order differ in the last digits: such scores are equal, here and on a server.
+    return sorted(fused, key=lambda hit: (-round(hit.score, 6), hit.number))
 
 
 def _normalised(hits: Sequence[DenseHit] | Sequence[LexicalHit], floor: float) -> dict[int, float]:

@@ -132,10 +132,10 @@ class LexicalLeg:
     def _from_generation(
         self, query: LexicalQuery, top_k: int, alive: NDArray[np.bool_], documents: set[int] | None
     ) -> list[LexicalHit]:
-        wanted = top_k
+        wanted, lift = top_k, self._tail.lift if len(self._tail) else None
         while self._index is not None:
             chosen = None if documents is None else sorted(documents)
-            hits = self._index.search(query, wanted, chosen)
+            hits = self._index.search(query, wanted, chosen, lift)
             living = [hit for hit in hits if alive[hit.number]]
             if len(living) >= top_k or len(hits) < wanted:
                 return living

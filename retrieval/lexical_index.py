@@ -6,7 +6,7 @@ numbers, and nothing is stored but what a search needs. Weights were chosen by m
 
 import bisect
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ Field = str
 FIELD_WEIGHTS: Mapping[Field, float] = {"body": 1.0, "heading": 1.0, "letters": 0.25}
 _HEAP_BYTES = 64_000_000
 Row = tuple[int, int, Chunk]
+Lift = Callable[[Field, str], float]
 
 
 @dataclass(frozen=True)
@@ -116,15 +117,18 @@ class LexicalIndex:
     def __len__(self) -> int:
         return int(self._index.searcher().num_docs)
 
-    def search(self, query: LexicalQuery, top_k: int, documents: Collection[int] | None = None) -> list[LexicalHit]:
+    def search(
+        self, query: LexicalQuery, top_k: int, documents: Collection[int] | None = None, lift: Lift | None = None
+    ) -> list[LexicalHit]:
         """The best `top_k` chunks holding any of the terms and all of the phrases, best first.
 
-        `documents` are the numbers of the documents to look in, where only some are wanted.
+        `documents` are the numbers of the documents to look in, where only some are wanted. `lift` is what the rarity
+        of a term has to be multiplied by, where there are more chunks than those of this index.
         """
         if not query.words and not query.by_field["letters"]:
             return []
         searcher = self._index.searcher()
-        hits = searcher.search(self._compile(query, documents), limit=top_k, count=False).hits
+        hits = searcher.search(self._compile(query, documents, lift), limit=top_k, count=False).hits
         numbers: list[Any] = searcher.fast_field_values("number", [address for _, address in hits]) if hits else []
         return [LexicalHit(number, float(score)) for number, (score, _) in zip(numbers, hits, strict=True)]
 
@@ -132,13 +136,17 @@ class LexicalIndex:
         """In how many chunks the term stands, in this field."""
         return int(self._index.searcher().doc_freq(field, term))
 
-    def _compile(self, query: LexicalQuery, documents: Collection[int] | None) -> tantivy.Query:
+    def _compile(
+        self, query: LexicalQuery, documents: Collection[int] | None, lift: Lift | None = None
+    ) -> tantivy.Query:
+        lifted = lift or (lambda field, term: 1.0)
         parts = [
-            (tantivy.Occur.Should, self._term(field, term, FIELD_WEIGHTS[field] * count))
+            (tantivy.Occur.Should, self._term(field, term, FIELD_WEIGHTS[field] * count * lifted(field, term)))
             for field, counts in query.by_field.items()
             for term, count in counts.items()
         ]
-        wanted = [self._phrase(phrase) for phrase in query.phrases]
+        # A phrase lets through and adds nothing: its words count already, here as in every other place.
+        wanted = [tantivy.Query.const_score_query(self._phrase(phrase), 0.0) for phrase in query.phrases]
         if documents is not None:
             chosen = tantivy.Query.term_set_query(self._schema, "document", list(documents))
             wanted += [tantivy.Query.boolean_query(parts), tantivy.Query.const_score_query(chosen, 0.0)]

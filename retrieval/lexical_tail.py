@@ -1,7 +1,8 @@
 """Keyword search in plain Python over the few chunks that came after the last generation, searchable at once.
 
-The formula and its constants are tantivy's (BM25, k1 1.2, b 0.75; Robertson & Zaragoza 2009), counted over the
-generation and the tail together, so that the scores of both can be compared.
+The formula and its constants are tantivy's (BM25, k1 1.2, b 0.75; Robertson & Zaragoza 2009). How rare a term is gets
+counted over the generation and the tail together, and `lift` brings the generation's own scores to that; how long a
+field is on average is the generation's, where there is one. So the scores of both can be compared.
 """
 
 import math
@@ -86,7 +87,11 @@ class LexicalTail:
     def idf(self, field: Field, term: str) -> float:
         """How rare a term is, over the generation and the tail."""
         frequency = len(self._postings.get((field, term), ())) + self._base_frequency(field, term)
-        return math.log(1 + (self._rows - frequency + 0.5) / (frequency + 0.5))
+        return _rarity(self._rows, frequency)
+
+    def lift(self, field: Field, term: str) -> float:
+        """By what the generation's score of a term has to be multiplied, for all that came after it."""
+        return self.idf(field, term) / _rarity(self._base_rows, self._base_frequency(field, term))
 
     def ceiling(self, query: LexicalQuery) -> float:
         """What a chunk would score that is full of every word of the question."""
@@ -101,15 +106,24 @@ class LexicalTail:
         if not found:
             return
         idf = self.idf(field, term)
-        mean = max(1e-9, (self._base_terms.get(field, 0) + self._terms[field]) / self._rows)
+        mean = self._mean(field)
         for number, count in found.items():
             length = rounded_length(len(self._order[number][field]))
             part = count * (_K1 + 1) / (count + _K1 * (1 - _B + _B * length / mean))
             scores[number] = scores.get(number, 0.0) + weight * idf * part
 
+    def _mean(self, field: Field) -> float:
+        if self._base_rows:
+            return max(1e-9, self._base_terms.get(field, 0) / self._base_rows)
+        return max(1e-9, self._terms[field] / self._rows)
+
     def _has_phrases(self, number: int, query: LexicalQuery) -> bool:
         fields = [self._order[number][field] for field in ("body", "heading")]
         return all(any(_contains(words, phrase) for words in fields) for phrase in query.phrases)
+
+
+def _rarity(rows: int, frequency: int) -> float:
+    return math.log(1 + (rows - frequency + 0.5) / (frequency + 0.5))
 
 
 def _contains(words: list[str], phrase: tuple[str, ...]) -> bool:

@@ -83,10 +83,6 @@ class RemoteCollection(Protocol):
         """How many `chunks` and `vectors` there are."""
         ...
 
-    def sample(self, size: int) -> Vectors:
-        """float32 (at most `size`, dimension): some vectors, always the same ones of the same content."""
-        ...
-
     def search_vectors(self, vector: Vectors, top_k: int, documents: Collection[int] | None = None) -> list[DenseHit]:
         """The nearest chunks, best first; in `documents` (their numbers) only, where they are given."""
         ...

@@ -11,11 +11,10 @@ from retrieval.lexical_index import FIELD_WEIGHTS, LexicalHit, LexicalQuery
 from retrieval.lexical_tail import LexicalTail
 from retrieval.protocol import Vectors
 from retrieval.store import CollectionStore
-from retrieval.vector_tail import VectorTail, mean_without_best
+from retrieval.vector_tail import VectorTail, mean_without_best, spread_of
 
 # Removed chunks stand in the copy until it follows: a few more are asked for than are wanted.
 _SPARE = 20
-_SAMPLE = 256
 
 
 class RemoteDenseLeg:
@@ -24,9 +23,9 @@ class RemoteDenseLeg:
     def __init__(self, store: CollectionStore, remote: RemoteCollection) -> None:
         self._store = store
         self._remote = remote
-        seen = remote.watermark().vectors
-        self.generation = str(seen)
-        self._tail = VectorTail(seen)
+        self._seen = remote.watermark().vectors
+        self.generation = str(self._seen)
+        self._tail = VectorTail(self._seen)
         self._sample: Vectors | None = None
 
     def without_vector(self, numbers: Iterable[int]) -> set[int]:
@@ -48,9 +47,9 @@ class RemoteDenseLeg:
         return best_first(scores, top_k)
 
     def sample(self) -> Vectors:
-        """Some of the vectors, float32 (n, dimension)."""
+        """Some of the vectors, float32 (n, dimension): from SQLite, and the same ones that an index here would take."""
         if self._sample is None:
-            self._sample = self._remote.sample(_SAMPLE)
+            self._sample = spread_of(self._store, self._seen)
         return self._sample if len(self._sample) else self._tail.vectors
 
     def background(self, vector: Vectors) -> float:

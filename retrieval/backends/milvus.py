@@ -35,6 +35,8 @@ _SECONDS = 60.0
 _SECONDS_TO_CONNECT = 10.0
 _SECONDS_TO_SETTLE = 600.0
 _SEARCH_WIDTH = 200
+# So much further than what is wanted goes the walk, as here.
+_WALK = 12
 # Milvus refuses requests of more than 64 MiB; a row of words has at most some 120,000 characters.
 _ROWS_AT_ONCE = 2_000
 _CHARACTERS_AT_ONCE = 8_000_000
@@ -243,22 +245,6 @@ class MilvusCollection:
             rows = client.query(self._vectors, filter="", output_fields=["count(*)"], timeout=_SECONDS, **_moment(None))
             return {"chunks": self._words.count()[0], "vectors": int(rows[0]["count(*)"])}
 
-    def sample(self, size: int) -> Vectors:
-        """Some vectors, evenly over the numbers of the chunks."""
-        state = self._state()
-        wanted = np.unique(np.linspace(1, max(1, state.chunks), 4 * size).astype(np.int64))
-        with self._backend.client() as client:
-            found = client.query(
-                self._vectors,
-                filter=f"number in {wanted.tolist()}",
-                output_fields=["number", "embedding"],
-                timeout=_SECONDS,
-                **_moment(state.seen),
-            )
-        rows = sorted(found, key=lambda row: int(row["number"]))
-        vectors = np.array([row["embedding"] for row in rows], np.float32).reshape(len(rows), self._key.dimension)
-        return vectors[:: max(1, len(vectors) // size)][:size]
-
     def search_vectors(self, vector: Vectors, top_k: int, documents: Collection[int] | None = None) -> list[DenseHit]:
         """The nearest chunks, best first; the server looks among those of `documents` only."""
         if documents is not None and not documents:
@@ -270,7 +256,7 @@ class MilvusCollection:
                 data=[np.asarray(vector, np.float32)],
                 filter="" if documents is None else f"document in {sorted(documents)}",
                 limit=top_k,
-                search_params={"metric_type": "IP", "params": {"ef": max(_SEARCH_WIDTH, 2 * top_k)}},
+                search_params={"metric_type": "IP", "params": {"ef": max(_SEARCH_WIDTH, _WALK * top_k)}},
                 timeout=_SECONDS,
                 **_moment(state.seen),
             )

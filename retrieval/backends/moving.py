@@ -7,7 +7,7 @@ from core.errors import BackendError
 from core.language import Bilingual
 from retrieval.backends.contract import Backend, RemoteCollection
 from retrieval.backends.follow import Progress, follow, key_of, overlap
-from retrieval.indexing import refresh_indexes
+from retrieval.indexing import refresh_words
 from retrieval.library import INDEX_SERVER, Library
 from retrieval.store import CollectionStore
 
@@ -33,6 +33,8 @@ def move_to(library: Library, name: str, backend: Backend, progress: Progress = 
     BackendError where the server fails or its copy does not find what SQLite holds.
     """
     with library.writer(name) as store:
+        # Keywords that wait for the next generation are scored a little differently here than in one whole index.
+        refresh_words(store, force=True)
         remote = backend.open(key_of(store, library.settings.owner))
         follow(store, remote, progress)
         remote.settle()
@@ -59,7 +61,8 @@ def move_back(library: Library, name: str, backend: Backend | None) -> Moved:
         server = store.meta(INDEX_SERVER) or ""
         store.set_meta(INDEX_SERVER, "")
         counts = store.counts()
-        refresh_indexes(store, compact=library.is_compact(counts["vectors"]), force=True)
+        # What was indexed here before the move is still of use; only what came after it has to be taken in.
+        library.refresh(store)
         if backend is not None:
             backend.forget(key_of(store, library.settings.owner))
     return Moved(server, counts["chunks"], counts["vectors"], 1.0)

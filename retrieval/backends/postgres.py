@@ -28,6 +28,8 @@ _SECONDS_TO_CONNECT = 10.0
 # Few enough chunks of a filter are compared one by one: exact, and quicker than a graph that is led astray by it.
 _EXACT_BELOW = 20_000
 _SEARCH_WIDTH = 200
+# So much further than what is wanted goes the walk, as here; pgvector takes no more than 1,000.
+_WALK, _GREATEST_WIDTH = 12, 1_000
 
 _CATALOGUE = """
 CREATE EXTENSION IF NOT EXISTS vector;
@@ -180,20 +182,12 @@ class PostgresCollection:
             row = connection.execute(query).fetchone() or (0, 0)
         return {"chunks": int(row[0]), "vectors": int(row[1])}
 
-    def sample(self, size: int) -> Vectors:
-        """float32 (at most `size`, dimension), spread over the whole collection."""
-        query = sql.SQL(
-            "SELECT embedding::text FROM {} WHERE embedding IS NOT NULL ORDER BY hashint8(number), number LIMIT %s"
-        ).format(self._chunks)
-        with self._backend.connection() as connection:
-            rows = connection.execute(query, (size,)).fetchall()
-        return np.array([np.fromstring(row[0][1:-1], np.float32, sep=",") for row in rows], np.float32)
-
     def search_vectors(self, vector: Vectors, top_k: int, documents: Collection[int] | None = None) -> list[DenseHit]:
         """The nearest chunks, best first: by the graph, or one by one where a filter leaves few."""
         wanted = _as_text(vector)
         with self._backend.connection() as connection, connection.transaction():
-            connection.execute(f"SET LOCAL hnsw.ef_search = {max(_SEARCH_WIDTH, min(1000, 2 * top_k))}")
+            width = max(_SEARCH_WIDTH, min(_GREATEST_WIDTH, _WALK * top_k))
+            connection.execute(f"SET LOCAL hnsw.ef_search = {width}")
             connection.execute("SET LOCAL hnsw.iterative_scan = strict_order")
             asked = {"vector": wanted, "top_k": top_k, "documents": None if documents is None else list(documents)}
             query = sql.SQL(

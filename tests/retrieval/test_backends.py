@@ -185,6 +185,16 @@ def test_background_and_ceiling_agree_with_the_embedded_index(filled: Collection
     assert there.dense.background(vector) == pytest.approx(here.dense.background(vector), abs=1e-5)
 
 
+def test_the_sample_of_a_large_collection_is_the_one_taken_here(filled: CollectionStore, backend: Backend):
+    put_many(filled, 700)
+    refresh_indexes(filled, force=True)
+    remote = backend.open(key_of(filled))
+    follow(filled, remote)
+    here, there = (CollectionView(filled, of).dense.sample() for of in (None, remote))
+    assert here.shape == (355, 64)
+    assert np.array_equal(here, there)
+
+
 def test_following_twice_or_after_a_restored_backup_ends_the_same(filled: CollectionStore, backend: Backend):
     remote = backend.open(key_of(filled))
     end = follow(filled, remote)

@@ -103,3 +103,31 @@ def test_the_tail_counts_long_passages_as_the_index_does():
     query = parse_query("fox 防守 moon")
     scores = {hit.number: hit.score for hit in index.search(query, 200)}
     assert {hit.number: hit.score for hit in tail.search(query, 200)} == pytest.approx(scores, rel=1e-4)
+
+
+def test_a_phrase_lets_through_and_adds_nothing_to_the_score(both: tuple[LexicalIndex, LexicalTail]):
+    for leg in both:
+        (phrase,) = leg.search(parse_query('"quick brown" dog'), 10)
+        words = {hit.number: hit.score for hit in leg.search(parse_query("quick brown dog"), 10)}
+        assert phrase.score == pytest.approx(words[phrase.number], rel=1e-5)
+
+
+def test_a_generation_and_its_tail_count_rarity_over_both():
+    draw = random.Random(3)
+    words = ["fox", "moon", "tide", "stone", "red", "brown", "cmake", "library", "river"]
+    # Of one length, so that the generation's mean is that of all.
+    texts = {number: " ".join(draw.choices(words, k=12)) for number in range(1, 61)}
+    chunks = {number: Chunk("", "", text, 0, 0, len(text)) for number, text in texts.items()}
+    whole, index = LexicalTail(), LexicalIndex()
+    added = index.update([(number, 1, chunk) for number, chunk in chunks.items() if number <= 40])
+    tail = LexicalTail(40, added, index.document_frequency, seen=40)
+    for number, chunk in chunks.items():
+        whole.add(number, 1, chunk)
+        if number > 40:
+            tail.add(number, 1, chunk)
+    query = parse_query("a red fox at the river")
+    expected = {hit.number: hit.score for hit in whole.search(query, 100)}
+    found = index.search(query, 100, lift=tail.lift) + tail.search(query, 100)
+    assert {hit.number: hit.score for hit in found} == pytest.approx(expected, rel=1e-5)
+    apart = index.search(query, 100)
+    assert {hit.number: hit.score for hit in apart} != pytest.approx({n: expected[n] for n in range(1, 41)}, rel=1e-3)

@@ -169,6 +169,11 @@ def test_the_weight_of_the_dense_leg_follows_trust():
     assert [hit.number for hit in fuse([], lexical, 1.0)] == [3, 2]
 
 
+def test_scores_that_differ_in_the_last_digits_are_equal():
+    lexical = [LexicalHit(9, 2.0), LexicalHit(4, 2.0 - 1e-9), LexicalHit(7, 1.9)]
+    assert [hit.number for hit in fuse([], lexical, 1.0)] == [4, 9, 7]
+
+
 def test_evidence_tells_a_foreign_question_from_one_at_home(filled: Library):
     def level(query: str) -> str:
         return filled.searcher().retrieve(query, SCOPE, 3).evidence.level

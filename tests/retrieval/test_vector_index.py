@@ -115,3 +115,13 @@ def test_a_build_reads_vectors_from_a_file(vectors: Vectors, tmp_path: Path):
     index = VectorIndex.load(tmp_path, built.save(tmp_path))
     assert (tmp_path / "vectors.npy").stat().st_mtime_ns == changed
     assert np.mean(index.search(vectors, 1)[0][:, 0] == np.arange(N)) > 0.99
+
+
+def test_whoever_wants_many_walks_further_than_the_tuning_for_ten(vectors: Vectors):
+    index = VectorIndex.build(np.arange(N, dtype=np.int64), vectors, "fine")
+    index.ef_search = 16
+    draw = np.random.default_rng(8)
+    asked = vectors[draw.integers(0, N, 60)] + 0.7 * vectors[draw.integers(0, N, 60)]
+    asked /= np.linalg.norm(asked, axis=1, keepdims=True)
+    _, truth = exact_search(vectors, asked, 50)
+    assert recall_of(index.search(asked, 50)[1], truth) > 0.99
