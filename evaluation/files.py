@@ -10,7 +10,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,14 @@ from core.config import Settings
 from core.errors import SettingError
 from core.language import Bilingual
 from ingest.child import Limits, Outcome, ParserChild
-from ingest.types import Parsed
+from ingest.types import Parsed, Source
 
 MOST_SECONDS = 60.0
 MOST_BYTES = 1_500_000_000
-# The manifest counts with another reader and with white space; this share of its characters is a full yield.
+# The manifest counts with another reader and with white space; this share of its characters is a full yield. Its reader
+# counts a letter each time that it is drawn: of a PDF that seems short, letters drawn over themselves count once.
 FULL_YIELD = 0.7
+_PAGES_COUNTED = 12
 _MUST_YIELD = ("normal", "cjk", "encoding", "rtl")
 _CRASH = "crashed"
 
@@ -43,6 +45,7 @@ class FileResult:
     reason: str = ""
     has_password: bool = False
     attempts: tuple[str, ...] = ()
+    drawn_again: float = 0.0
 
     @property
     def is_short(self) -> bool:
@@ -83,7 +86,9 @@ def measure(folder: Path, rows: list[Mapping[str, Any]]) -> Iterator[FileResult]
             with tempfile.TemporaryDirectory() as scratch:
                 # A copy: nothing that a parser does may touch the original.
                 path = Path(shutil.copy(folder / row["file"], scratch)).resolve()
-                yield _result(row, child.outcome(path, path.name, (row["password"],) if "password" in row else ()))
+                passwords = (row["password"],) if "password" in row else ()
+                result = _result(row, child.outcome(path, path.name, passwords))
+                yield _with_letters_once(result, path, *passwords)
     finally:
         child.close()
 
@@ -107,6 +112,7 @@ def summary(results: list[FileResult]) -> dict[str, Any]:
         "slowest": max((result.seconds for result in results), default=0.0),
         "peak_megabytes": round(max((result.peak_bytes for result in results), default=0) / 1e6),
         "short": [result.file for result in results if result.is_short],
+        "letters_drawn_again": {result.file: result.drawn_again for result in results if result.drawn_again},
         "compared_with_manifest": sum(result.expected is not None for result in results),
         "opened_with_password": sum(result.has_password and result.status != "failed" for result in results),
         "with_password": sum(result.has_password for result in results),
@@ -133,7 +139,18 @@ def _result(row: Mapping[str, Any], outcome: Outcome) -> FileResult:
 
 def _characters(parsed: Parsed) -> int:
     """Of the first twelve pages, as the manifest counts them."""
-    return sum(len(page.text) for page in parsed.pages[:12])
+    return sum(len(page.text) for page in parsed.pages[:_PAGES_COUNTED])
+
+
+def _with_letters_once(result: FileResult, path: Path, password: str = "") -> FileResult:
+    """With the expected characters less those that a PDF draws again over themselves, where that matters."""
+    if not result.is_short or path.suffix.lower() != ".pdf":
+        return result
+    from ingest.loaders.pdf_second import share_drawn_once
+
+    source = Source(path.name, path.read_bytes(), password)
+    share = share_drawn_once(source, _PAGES_COUNTED)
+    return replace(result, expected=round((result.expected or 0) * share), drawn_again=round(1.0 - share, 3))
 
 
 def _manifest(folder: Path) -> list[Mapping[str, Any]]:

@@ -4,7 +4,6 @@ Seconds by the clock, and of the processors (parsers included): the latter say t
 """
 
 import argparse
-import os
 import tempfile
 import time
 from collections.abc import Sequence
@@ -14,13 +13,15 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import psutil
+
 from core.config import Settings
 from core.errors import SettingError
 from core.language import Bilingual
 from core.types import Question, Scope
 from evaluation.answer_events import read_answer
 from inference.protocol import ChatEngine
-from ingest.events import Finished
+from ingest.events import Embedded, Finished
 from ingest.pipeline import IngestOptions, IngestPipeline
 from ingest.plan import find_files
 from orchestrator.build import build_assistant
@@ -75,20 +76,24 @@ def run(options: argparse.Namespace, settings: Settings) -> dict[str, Any]:
         "whole_run_against_encoder": _ratio(rounds, "chunks_per_second", "encoder_chunks_per_second"),
         "everything_against_plain": _ratio(rounds, "seconds", "plain_seconds"),
         "instant_against_plain": _ratio(rounds, "instant_seconds", "plain_seconds"),
-        **(
-            {"first_answer_against_plain": _ratio(rounds, "first_answer_seconds", "plain_seconds")}
-            if options.ask
-            else {}
-        ),
+        **_answered(rounds, "seconds"),
         "searchable_against_plain": _ratio(rounds, "searchable_seconds", "plain_seconds"),
         "again_against_first": _ratio(rounds, "again_seconds", "seconds", 4),
         "processor": {
+            "embedding_against_encoder": _ratio(rounds, "encoder_processor_seconds", "embed_processor_seconds"),
+            **_answered(rounds, "processor_seconds"),
             "everything_against_plain": _ratio(rounds, "processor_seconds", "plain_processor_seconds"),
             "instant_against_plain": _ratio(rounds, "instant_processor_seconds", "plain_processor_seconds"),
             "whole_run_against_encoder": _ratio(rounds, "encoder_processor_seconds", "processor_seconds"),
             "again_against_first": _ratio(rounds, "again_processor_seconds", "processor_seconds", 4),
         },
     }
+
+
+def _answered(rounds: Sequence[dict[str, float]], unit: str) -> dict[str, float]:
+    """Nothing where nothing was asked."""
+    answered = f"first_answer_{unit}"
+    return {"first_answer_against_plain": _ratio(rounds, answered, f"plain_{unit}")} if answered in rounds[0] else {}
 
 
 def _ratio(rounds: Sequence[dict[str, float]], over: str, under: str, digits: int = 3) -> float:
@@ -112,8 +117,12 @@ class _Meter:
 
 
 def _processor_seconds() -> float:
-    spent = os.times()
-    return spent.user + spent.system + spent.children_user + spent.children_system
+    """Of this process, of those it started and that ended, and of those that still run (the model's)."""
+    own = psutil.Process()
+    spent = own.cpu_times()
+    living = [child.cpu_times() for child in own.children(recursive=True)]
+    ended = spent.children_user + spent.children_system
+    return float(spent.user + spent.system + ended + sum(one.user + one.system for one in living))
 
 
 @dataclass(frozen=True)
@@ -150,8 +159,11 @@ def _first_answer(files: Sequence[Path], parts: _Parts, engine: ChatEngine, ques
         _ingest(library, files, embed=False)
         assistant = build_assistant(library.settings, engine, library=library)
         end = read_answer(assistant.answer(Question(question, mode="rag", scope=Scope(_COLLECTION)))).end
-    cited = len(end.citations) if end is not None else 0
-    return {"first_answer_seconds": round(meter.clock, 3), "first_answer_citations": cited}
+    return {
+        "first_answer_seconds": round(meter.clock, 3),
+        "first_answer_processor_seconds": round(meter.processor, 2),
+        "first_answer_citations": len(end.citations) if end is not None else 0,
+    }
 
 
 def _round(files: Sequence[Path], parts: _Parts) -> dict[str, float]:
@@ -160,15 +172,15 @@ def _round(files: Sequence[Path], parts: _Parts) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as home:
         library = parts.library(home, accurate)
         with whole:
-            first = _ingest(library, files)
+            first, embedding = _ingest(library, files)
         with library.reader(_COLLECTION) as store:
             texts = [chunk.embedded_text for _, chunk in store.iter_chunks()]
         with again:
-            second = _ingest(library, files)
+            second, _ = _ingest(library, files)
     with tempfile.TemporaryDirectory() as home:
         fast = parts.library(home, instant)
         with quick:
-            third = _ingest(fast, files)
+            third, _ = _ingest(fast, files)
     with bare:
         accurate.embed_documents(texts)
     with recipe:
@@ -180,6 +192,7 @@ def _round(files: Sequence[Path], parts: _Parts) -> dict[str, float]:
         "searchable_seconds": round(first.searchable_seconds, 3),
         "chunks_per_second": round(first.chunks / first.seconds, 2),
         "embed_chunks_per_second": round(first.vectors / (first.seconds - first.searchable_seconds), 2),
+        "embed_processor_seconds": round(embedding, 2),
         "encoder_chunks_per_second": round(len(texts) / bare.clock, 2),
         "encoder_processor_seconds": round(bare.processor, 2),
         "again_seconds": round(second.seconds, 4),
@@ -194,9 +207,20 @@ def _round(files: Sequence[Path], parts: _Parts) -> dict[str, float]:
     }
 
 
-def _ingest(library: Library, files: Sequence[Path], embed: bool = True) -> Finished:
-    events = list(IngestPipeline(library, library.settings).run(files, _COLLECTION, IngestOptions(embed=embed)))
-    return next(event for event in events if isinstance(event, Finished))
+def _ingest(library: Library, files: Sequence[Path], embed: bool = True) -> tuple[Finished, float]:
+    """Ingest; returns how it ended, and this process's own seconds of the processor from the last file on."""
+    begun = ended = 0.0
+    last = None
+    for event in IngestPipeline(library, library.settings).run(files, _COLLECTION, IngestOptions(embed=embed)):
+        if isinstance(event, Finished):
+            last = event
+        elif isinstance(event, Embedded):
+            ended = time.process_time()
+        else:
+            begun = time.process_time()
+    if last is None:
+        raise RuntimeError("the ingest did not come to its end")
+    return last, max(0.0, ended - begun)
 
 
 def _plain_recipe(files: Sequence[Path], model: WholeModel) -> int:

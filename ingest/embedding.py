@@ -21,7 +21,7 @@ WINDOW = 2_048
 COMMIT = 256
 # Texts between two looks at whether a model is answering, and how long to wait for it before the next: an ingest
 # must end even beside a chat that never does.
-_STEP = 32
+_STEP = 64
 _LONGEST_WAIT = 10.0
 
 
@@ -36,7 +36,7 @@ def embed_pending(store: CollectionStore, library: Library, stop: threading.Even
     done, started, size = 0, time.perf_counter(), COMMIT
     while not stop.is_set() and (window := store.chunks_without_vectors(size)):
         is_full, size = size == WINDOW, min(2 * size, WINDOW)
-        for batch in _asked_for_first(store, library, window):
+        for batch in _asked_for_first(store, library, by_length(window, embedder)):
             if stop.is_set():
                 return
             _embed(store, embedder, batch, library.settings.paths.cache)
@@ -47,10 +47,10 @@ def embed_pending(store: CollectionStore, library: Library, stop: threading.Even
             library.refresh(store)
 
 
-def _asked_for_first(store: CollectionStore, library: Library, window: Sequence[Chunk]) -> Iterator[list[Chunk]]:
-    """The batches of a window; before each one, what searches have met without a vector in the meantime."""
+def _asked_for_first(store: CollectionStore, library: Library, batches: Iterator[list[Chunk]]) -> Iterator[list[Chunk]]:
+    """These batches; before each one, what searches have met without a vector in the meantime."""
     taken: set[str] = set()
-    for batch in by_length(window):
+    for batch in batches:
         urgent = [chunk for chunk in _asked_for(store, library) if chunk.id not in taken]
         if urgent:
             taken.update(chunk.id for chunk in urgent)
@@ -71,11 +71,15 @@ def _asked_for(store: CollectionStore, library: Library) -> list[Chunk]:
     return list(found.values())
 
 
-def by_length(window: Sequence[Chunk]) -> Iterator[list[Chunk]]:
-    """Longest first: if memory does not suffice it shows at once, and the estimate errs to the safe side."""
-    ordered = sorted(window, key=lambda chunk: len(chunk.embedded_text), reverse=True)
+def by_length(window: Sequence[Chunk], embedder: Embedder) -> Iterator[list[Chunk]]:
+    """Longest first: if memory does not suffice it shows at once, and the estimate errs to the safe side.
+
+    By tokens: by letters, where a table has twice as many tokens as prose, batches carried three times the padding.
+    """
+    tokens = embedder.count_tokens([chunk.embedded_text for chunk in window])
+    ordered = sorted(range(len(window)), key=lambda place: tokens[place], reverse=True)
     for start in range(0, len(ordered), COMMIT):
-        yield ordered[start : start + COMMIT]
+        yield [window[place] for place in ordered[start : start + COMMIT]]
 
 
 def _embed(store: CollectionStore, embedder: Embedder, batch: Sequence[Chunk], cache: Path) -> None:

@@ -161,7 +161,7 @@ def _committed(
 ) -> Iterator[int]:
     """Encode and commit batch after batch; yield the number of chunks in each. The index follows after a window."""
     while not stop.is_set() and (window := store.chunks_without_vectors(4 * COMMIT * pool.size)):
-        batches = list(by_length(window))
+        batches = list(by_length(window, library.embedder_of(store)))
         for batch, vectors in zip(batches, pool.map(iter(batches), _texts_of), strict=True):
             _, rows = unique_texts(batch)
             store.put_vectors([chunk.id for chunk in batch], np.asarray(vectors)[rows])

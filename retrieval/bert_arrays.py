@@ -120,13 +120,33 @@ class ArrayBert:
 
 
 def batches_by_length(lengths: Sequence[int], most_tokens: int) -> Iterator[list[int]]:
-    """Places of texts grouped by length, longest first, so that a batch of at most `most_tokens` carries no padding."""
+    """Places of texts grouped by length, longest first, so that a batch of at most `most_tokens` carries no padding.
+
+    No more batches than that takes, and of about one size: a last one of a text or two costs as much as half a batch.
+    """
     ordered = sorted(range(len(lengths)), key=lambda place: lengths[place], reverse=True)
+    falling = [lengths[place] for place in ordered]
+    fewest = len(_ends_of_batches(falling, most_tokens))
+    least, most = 1, most_tokens
+    while least < most:
+        middle = (least + most) // 2
+        if len(_ends_of_batches(falling, middle)) > fewest:
+            least = middle + 1
+        else:
+            most = middle
     start = 0
-    while start < len(ordered):
-        size = max(1, most_tokens // max(1, lengths[ordered[start]]))
-        yield ordered[start : start + size]
-        start += size
+    for end in _ends_of_batches(falling, most):
+        yield ordered[start:end]
+        start = end
+
+
+def _ends_of_batches(falling: Sequence[int], most_tokens: int) -> list[int]:
+    """Where batches end that take as many texts as `most_tokens` lets them, one at least."""
+    ends, end = [], 0
+    while end < len(falling):
+        end = min(len(falling), end + max(1, most_tokens // max(1, falling[end])))
+        ends.append(end)
+    return ends
 
 
 def _affine(rows: Vectors, weights: tuple[Vectors, Vectors]) -> Vectors:

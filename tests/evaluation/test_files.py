@@ -65,3 +65,22 @@ def test_misses_are_named():
 def test_a_folder_without_a_manifest_is_named(tmp_path: Path):
     with pytest.raises(SettingError, match=r"manifest\.jsonl does not exist"):
         run(options(tmp_path), Settings())
+
+
+def test_letters_drawn_over_themselves_count_once(tmp_path: Path):
+    # Bold as some programs make it: the line four times, each a third of a point further.
+    bold = builders.pdf(["Lanterns of the bay\nburn until dawn, all of them"]).replace(
+        b"(Lanterns of the bay) Tj",
+        b"(Lanterns of the bay) Tj 0.3 0 Td " * 3 + b"(Lanterns of the bay) Tj",
+    )
+    missing = builders.pdf(["Lanterns of the bay"])
+    (tmp_path / "cjk").mkdir()
+    rows = []
+    for name, data in {"cjk/bold.pdf": bold, "cjk/missing.pdf": missing}.items():
+        (tmp_path / name).write_bytes(data)
+        rows.append({"file": name, "category": "cjk", "text_chars": 19 * 4 + 29})
+    (tmp_path / "manifest.jsonl").write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
+    result = run(options(tmp_path), Settings())
+    assert result["short"] == ["cjk/missing.pdf"]
+    assert result["letters_drawn_again"].keys() == {"cjk/bold.pdf"}
+    assert 0.5 < result["letters_drawn_again"]["cjk/bold.pdf"] < 0.6

@@ -145,6 +145,12 @@ def test_batches_go_from_long_to_short_and_lose_nobody():
     assert all(len(batch) * max(lengths[place] for place in batch) <= 100 for batch in batches[1:])
 
 
+def test_batches_are_as_few_as_possible_and_of_one_size():
+    assert [len(batch) for batch in batches_by_length([190] * 64, 4_096)] == [16] * 4
+    assert list(batches_by_length([], 4_096)) == []
+    assert [len(batch) for batch in batches_by_length([9_000, 9_000, 5], 4_096)] == [1, 1, 1]
+
+
 @pytest.mark.parametrize(
     ("file", "change"),
     [
