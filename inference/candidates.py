@@ -35,6 +35,18 @@ _TIME_LOOK = re.compile(
     r"|autumn|fall|winter|[年月日天周]",
     re.IGNORECASE,
 )
+# What is written in one word says by its signs what it is; looked for by a word of the argument's name.
+_SIGNED = {
+    re.compile(r"path|file|filename|dir|directory|folder"): re.compile(
+        r"(?!\S*(?:@|//))\S*(?:[/\\]\S*|\w\.[A-Za-z]\w{0,4})"
+    ),
+    re.compile(r"url|uri|link|website|webpage"): re.compile(r"\w+://\S+|www\.\S+|[^\s@/]+\.[a-z]{2,}(?:/\S*)?"),
+    re.compile(r"e?mails?"): re.compile(r"\S+@\S+"),
+    re.compile(r"ips?"): re.compile(r"\d+(?:\.\d+){3}|[\da-f]*:[\da-f:]+"),
+    re.compile(r"ids?|identifier|uuid|hash"): re.compile(
+        r"(?=\S*\d)(?=\S*[A-Za-z])[\w.#:-]+|\d{3,}|(?=\S+[A-Z])\w*[a-z]\w*"
+    ),
+}
 _DIGITS_WELCOME = re.compile(
     r"date|year|time|number|\bids?\b|identif|code|phone|zip|version|address|expression|function|formula|count|amount"
     r"|size|range|password|value|score|level|quantity|price",
@@ -74,8 +86,9 @@ def runs_of(phrase: str, name: str = "") -> Iterable[str]:
 
 def fitting(values: Iterable[str], name: str, schema: Mapping[str, Any], text: str) -> list[str]:
     """Those of `values` that the wording points to for this argument; all where it points nowhere."""
-    every = list(dict.fromkeys(values))
-    if not _DIGITS_WELCOME.search(f"{' '.join(words_of(name))} {schema.get('description', '')}"):
+    given = list(dict.fromkeys(values))
+    every = _signed(given, words_of(name))
+    if every == given and not _DIGITS_WELCOME.search(f"{' '.join(words_of(name))} {schema.get('description', '')}"):
         every = [value for value in every if re.search(r"[^\W\d]", value)] or every
     pointed = _after(every, _cue(name), text)
     if not any(word in _TIME for word in words_of(name)):
@@ -94,6 +107,12 @@ def _looking(values: list[str], words: list[str], text: str) -> list[str]:
     if any(word in _TIME for word in words):
         return [value for value in values if _TIME_LOOK.search(value)] or values
     return values
+
+
+def _signed(values: list[str], words: list[str]) -> list[str]:
+    """Those that bear the signs of what the argument is called after: a path, an address; all where none does."""
+    looks = [look for names, look in _SIGNED.items() if any(names.fullmatch(word) for word in words)]
+    return [value for value in values if any(look.fullmatch(value) for look in looks)] or values
 
 
 def _is_name(words: list[str]) -> bool:

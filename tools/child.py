@@ -72,7 +72,19 @@ def _load(target: str) -> list[Any]:
         return list(vars(module).values())
     module_name, _, attribute = target.partition(":")
     value = getattr(importlib.import_module(module_name), attribute)
-    return [value() if isinstance(value, type) else value]
+    return [_made(value) if isinstance(value, type) else value]
+
+
+def _made(kind: type) -> Any:
+    """A tool of a class. One that wants more than its name says (a key, a connection) is made in a file of its own."""
+    try:
+        return kind()
+    except (TypeError, ValueError) as error:
+        wanted = [str(one["loc"][0]) for one in error.errors()] if hasattr(error, "errors") else [str(error)]
+        raise TypeError(
+            f"{kind.__name__} is not made without arguments ({', '.join(wanted)}); put a .py file with"
+            f" `my_tool = {kind.__name__}(...)` into the tool folder instead"
+        ) from error
 
 
 def _describe(tool: Any) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def read_tool_cases(path: Path) -> list[ToolCase]:
     rows = _lines(path)
     kind = next((name for key, name in _READERS.items() if rows and key in rows[0]), "")
     if kind == "seal":
-        return list(_seal(rows, _lines(path.with_name("seal_tools.tools.jsonl"))))
+        return list(_seal(rows, seal_functions(path.parent)))
     readers: dict[str, Callable[[list[dict[str, Any]]], Iterator[ToolCase]]] = {
         "glaive": _glaive,
         "alpaca": _alpaca,
@@ -59,14 +59,18 @@ def read_tool_cases(path: Path) -> list[ToolCase]:
     return list(readers[kind](rows)) if kind else []
 
 
-def _seal(rows: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]) -> Iterator[ToolCase]:
-    functions = {
-        tool["name"]: function_of(
-            {**tool, "parameters": {"properties": tool["parameters"], "required": tool["required"]}}
-        )
-        for tool in tools
-    }
-    neighbours = _Neighbours([functions[tool["name"]] for tool in tools])
+def seal_functions(folder: Path) -> list[Function]:
+    """The functions of Seal-Tools; none where their file is absent."""
+    path = folder / "seal_tools.tools.jsonl"
+    return [
+        function_of({**tool, "parameters": {"properties": tool["parameters"], "required": tool["required"]}})
+        for tool in (_lines(path) if path.is_file() else ())
+    ]
+
+
+def _seal(rows: Sequence[Mapping[str, Any]], known: Sequence[Function]) -> Iterator[ToolCase]:
+    functions = {function["name"]: function for function in known}
+    neighbours = _Neighbours(known)
     for row in rows:
         if "API_call" in json.dumps(row["calling"]):
             continue

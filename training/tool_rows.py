@@ -3,12 +3,15 @@
 Two decisions are learned, in the very layout of the product: whether a form fits the request at all, and what to write
 on each line (a value, or the sign that an optional argument is left out). A value that the product's grammar would not
 let the model write is shown and not learned. Requests stand beside the form wanted and beside forms that do not fit:
-the neighbours that a search brings, and what people asked of assistants without the tool for it.
+the neighbours that a search brings, and what people asked of assistants without the tool for it. Of a request for
+several calls each form gets the sentences that are about it, as the product hands them on. Requests made by rule
+(`training.tool_requests`) are added to the real ones.
 """
 
 import json
 import random
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,12 +22,15 @@ from inference.form_layout import FITS, FITS_NOT, LEFT_OUT, argument_line, fit_l
 from inference.grounding import Grounding
 from inference.value_grammar import ValueGrammar, only_line
 from training.examples import Example, written_out
-from training.tool_cases import ToolCase, read_tool_cases
+from training.tool_cases import Function, ToolCase, read_tool_cases, seal_functions
+from training.tool_requests import RequestMaker
 
 # The Chinese half of Glaive is left out: the model that is trained writes no Chinese.
 SETS = ("seal_tools", "glaive_toolcall_en", "toolalpaca_eval", "api_bank_dialogues")
 LONGEST_QUESTION = 320
 MOST_MISFITS = 1
+MADE_BY_RULE = 700
+_SENTENCES = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"'])|\n+")
 # A form of whose values fewer than this share can be written teaches mostly what it cannot copy.
 LEAST_LEARNED = 0.6
 
@@ -33,8 +39,9 @@ def tool_examples(folder: Path, seed: int = 42, held_out: bool = False) -> list[
     """The rows of the adapter `tools`, from the development files in `folder`; the held-out questions on request."""
     draw = random.Random(seed)  # noqa: S311 - a reproducible recipe, no secret
     cases = [case for name in SETS for case in read_tool_cases(folder / f"{name}.dev.jsonl")]
-    wanted = [case for case in cases if case.is_held_out == held_out and len(case.question) <= LONGEST_QUESTION]
-    rows = [example for case in wanted for example in examples_of(case, draw)]
+    rows = [example for case in cases if case.is_held_out == held_out for example in examples_of(case, draw)]
+    if not held_out:
+        rows += _made_by_rule(folder, cases, seed)
     draw.shuffle(rows)
     return rows
 
@@ -43,12 +50,34 @@ def examples_of(case: ToolCase, draw: random.Random) -> Iterator[Example]:
     """The form of each call wanted, and some of the other functions offered, which do not fit."""
     functions = {function["name"]: function_of(function) for function in case.functions}
     for call in case.calls:
-        example = filled_form(case.question, functions[call.name], call)
+        question = sentences_about(case.question, call, case.calls)
+        example = filled_form(question, functions[call.name], call) if len(question) <= LONGEST_QUESTION else None
         if example is not None:
             yield example
     misfits = [function for name, function in functions.items() if name not in {call.name for call in case.calls}]
+    if len(case.question) > LONGEST_QUESTION:
+        return
     for function in draw.sample(misfits, min(len(misfits), MOST_MISFITS)):
         yield written_out([(form_opening(case.question, function) + fit_line(), False), (FITS_NOT, True)])
+
+
+def sentences_about(question: str, call: ToolCall, calls: Sequence[ToolCall]) -> str:
+    """The sentences of a question for several calls that hold a value of this one; else the whole question."""
+    if len(calls) < 2:
+        return question
+    told = [str(value).lower() for value in call.arguments.values()]
+    kept = [part for part in _SENTENCES.split(question) if any(value in part.lower() for value in told)]
+    return " ".join(kept) or question
+
+
+def _made_by_rule(folder: Path, cases: Sequence[ToolCase], seed: int) -> Iterator[Example]:
+    """Forms for requests made by rule; functions that held-out questions call are not among them."""
+    kept = {call.name for case in cases if case.is_held_out for call in case.calls}
+    functions: list[Function] = [item for item in seal_functions(folder) if item["name"] not in kept]
+    for case in RequestMaker(functions, seed).requests(MADE_BY_RULE):
+        example = filled_form(case.question, case.functions[0], case.calls[0])
+        if example is not None:
+            yield example
 
 
 def filled_form(question: str, function: Mapping[str, Any], call: ToolCall) -> Example | None:

@@ -125,6 +125,29 @@ def test_a_place_looks_like_a_name_and_a_day_like_a_day() -> None:
     assert "12 Main Street" in Grounding("Parks near 12 Main Street please").strings_for("location", {})
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("file_path", "notes/today.txt"),
+        ("image_url", "https://example.org/a.png"),
+        ("recipientEmail", "ann@example.org"),
+        ("order_id", "A93x"),
+        ("target_ip", "10.0.0.7"),
+    ],
+)
+def test_what_has_its_own_signs_is_known_by_them(name: str, value: str) -> None:
+    text = Grounding(
+        "Send notes/today.txt from 10.0.0.7 to ann@example.org for A93x, see https://example.org/a.png please"
+    )
+    found = text.strings_for(name, {})
+    assert value in found
+    assert not {"please", "Send", "ann@example.org"} & set(found) - {value}
+
+
+def test_where_nothing_has_the_signs_any_words_may_do() -> None:
+    assert "holiday pictures" in Grounding("Show holiday pictures").strings_for("folder", {})
+
+
 def test_a_number_is_found_beside_its_chinese_description() -> None:
     text = Grounding("体重80公斤、身高1.8米的人")
     assert text.numbers_for("kilograms", {"type": "number", "description": "体重，单位千克"}) == (80,)

@@ -127,6 +127,12 @@ def test_a_langchain_tool_is_named_by_its_import_path_with_a_risk_or_without(tmp
     assert "free" in problem.message.en
 
 
+def test_a_tool_that_wants_more_than_its_name_says_so_and_how_to_give_it() -> None:
+    (problem,) = load_named("langchain_core.tools:StructuredTool", Limits()).problems
+    assert "StructuredTool is not made without arguments (" in problem.message.en
+    assert "my_tool = StructuredTool(...)" in problem.message.en
+
+
 def test_a_docstring_describes_the_tool_and_each_argument(tmp_path: Path) -> None:
     (tmp_path / "paint.py").write_text(
         '''

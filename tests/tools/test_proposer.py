@@ -116,13 +116,27 @@ def test_a_call_is_judged_by_its_schema(arguments: dict[str, Any], valid: bool) 
             "A train from Paris to Rome and back, Paris and Rome",
             [{"start": "Paris", "city": "Rome"}],
         ),
+        (
+            {"city": "Maroon 5", "people": 20},
+            "Play 15 minutes and 20 minutes by Bach and Maroon 5 respectively",
+            [{"city": "Bach", "people": 15}, {"city": "Maroon 5", "people": 20}],
+        ),
+        ({"people": 100}, "Send $100 and $200", [{"people": 100}, {"people": 200}]),
+        ({"people": 5}, "Run 5 km and 7 minutes", [{"people": 5}]),
+        ({"city": "apple"}, "The calories of an apple and a banana", [{"city": "apple"}, {"city": "banana"}]),
+        ({"city": "small"}, "small, medium and red", [{"city": "small"}, {"city": "medium"}, {"city": "red"}]),
+        ({"city": "foo"}, "my username is foo and password is bar", [{"city": "foo"}]),
+        ({"view": "sea"}, "rooms to the sea, gardens, and sea-side", [{"view": "sea"}]),
+        ({"view": "sea"}, "rooms of sea-view, garden-view or any", [{"view": "sea"}]),
+        ({"view": "sea"}, "sea, garden, and hilly rooms", [{"view": "sea"}, {"view": "garden"}, {"view": "hill"}]),
     ],
 )
 def test_a_list_of_things_makes_a_call_for_each(
     arguments: dict[str, Any], question: str, wanted: list[dict[str, Any]]
 ) -> None:
     text, number = {"type": "string"}, {"type": "integer"}
-    many = function("many", "", city=text, people=number, start=text)
+    view = {"type": "string", "enum": ["sea", "garden", "hill"]}
+    many = function("many", "", city=text, people=number, start=text, view=view)
     assert [dict(call.arguments) for call in spread(ToolCall("", "many", arguments), question, many)] == wanted
 
 

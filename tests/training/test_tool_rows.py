@@ -14,7 +14,8 @@ from inference.form_filling import FormFiller
 from inference.form_layout import FITS, FITS_NOT, LEFT_OUT
 from training.examples import Example, read_examples, write_examples
 from training.tool_cases import ToolCase, read_tool_cases
-from training.tool_rows import examples_of, filled_form, tool_examples
+from training.tool_requests import RequestMaker
+from training.tool_rows import examples_of, filled_form, sentences_about, tool_examples
 
 HOTEL = {
     "name": "book_hotel",
@@ -70,6 +71,37 @@ def test_functions_that_do_not_fit_are_refused() -> None:
     rows = list(examples_of(case, random.Random(1)))
     assert [row.pieces[1][0] for row in rows] == [FITS, FITS_NOT]
     assert "taxi: Call a taxi." in rows[1].pieces[0][0]
+
+
+def test_of_a_question_for_several_calls_a_form_gets_the_sentences_about_it() -> None:
+    calls = (call(city="Lisbon"), ToolCall("", "taxi", {"place": "the station"}))
+    question = "Book a hotel in Lisbon. Then call a taxi to the station. Thank you."
+    assert sentences_about(question, calls[0], calls) == "Book a hotel in Lisbon."
+    assert sentences_about(question, calls[1], calls) == "Then call a taxi to the station."
+    assert sentences_about(question, calls[0], calls[:1]) == question
+    assert sentences_about(question, ToolCall("", "pay", {"sum": 5}), calls) == question
+
+
+def test_requests_made_by_rule_say_every_value_and_the_form_does_not_give_it_away() -> None:
+    ship = {"type": "string", "description": "The ship (e.g., Fram, Gjoa, etc.)"}
+    port = {"type": "string", "description": "Where it starts (such as 'Tromso', Bergen)"}
+    parameters = {"ship": ship, "port": port, "crew": {"type": "integer", "description": "How many"}}
+    sail = {
+        "name": "sail",
+        "description": "Send a ship",
+        "parameters": {"type": "object", "properties": parameters, "required": ["ship"]},
+    }
+    cases = list(RequestMaker([sail], 3).requests(60))
+    assert [case.question for case in cases] == [case.question for case in RequestMaker([sail], 3).requests(60)]
+    assert len({case.question for case in cases}) > 40
+    forms = [filled_form(case.question, case.functions[0], case.calls[0]) for case in cases]
+    assert sum(form is not None for form in forms) > 50, "most can be written by the rules of the product"
+    for case in cases:
+        arguments = case.calls[0].arguments
+        assert arguments["ship"] in ("Fram", "Gjoa")
+        assert all(str(value) in case.question for value in arguments.values())
+        shown = case.functions[0]["parameters"]["properties"]
+        assert all(str(value) not in shown[name]["description"] for name, value in arguments.items())
 
 
 def test_rows_survive_the_file(tmp_path: Path) -> None:
