@@ -42,6 +42,12 @@ def _keep_log(level: int, text: bytes, _data: object) -> None:
         _LOG.append(text.decode("utf-8", errors="replace").strip())
 
 
+# Once for every token: an address as a plain number, where the binding makes an object of it.
+_LOGITS = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32)(
+    ctypes.cast(llama_cpp.llama_get_logits_ith, ctypes.c_void_p).value or 0
+)
+
+
 class GenerationCancelledError(Exception):
     """The abort flag was raised during a computation; what was decoded before it stays."""
 
@@ -125,6 +131,8 @@ class LoadedModel:
         view(self._batch.n_seq_id, (self.n_batch,))[:] = 1
         for index in range(self.n_batch):
             self._batch.seq_id[index][0] = SEQUENCE
+        self._row: NDArray[np.float32] = np.zeros(0, dtype=np.float32)
+        self._row_address = 0
 
     def on_close(self, function: Callable[[], object]) -> None:
         """Register what must be freed before the model."""
@@ -231,8 +239,12 @@ class LoadedModel:
 
     def logits(self, index: int = -1) -> NDArray[np.float32]:
         """float32 (n_vocab,): a writable view of the batch's token `index`, valid until the next `decode`."""
-        pointer = llama_cpp.llama_get_logits_ith(self.context, index)
-        return np.ctypeslib.as_array(pointer, (self.n_vocab,))
+        address = _LOGITS(self.context, index)
+        if address != self._row_address:
+            # Making the view costs more than looking for the largest value in it; while writing it is always the same.
+            pointer = ctypes.cast(address, ctypes.POINTER(ctypes.c_float))
+            self._row, self._row_address = np.ctypeslib.as_array(pointer, (self.n_vocab,)), address
+        return self._row
 
     def truncate(self, position: int) -> bool:
         """Forget everything from `position` on; False where this memory cannot forget a part (recurrent models)."""
@@ -284,6 +296,10 @@ class LoadedModel:
     @contextmanager
     def sampler(self, settings: SamplingSettings, seed: int) -> Iterator[Callable[[], int]]:
         """A function that draws the next token from the last logits (the caller may have changed them)."""
+        if settings.temperature <= 0 and settings.repeat_penalty == 1.0:
+            # llama.cpp's chain would first copy every logit into a record of twelve bytes: a hundredth of a token.
+            yield lambda: int(self.logits().argmax())
+            return
         chain = llama_cpp.llama_sampler_chain_init(llama_cpp.llama_sampler_chain_default_params())
         for sampler in self._samplers(settings, seed):
             llama_cpp.llama_sampler_chain_add(chain, sampler)

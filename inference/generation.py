@@ -54,11 +54,19 @@ class Generator:
         self._constraints = ConstraintFactory(model)
         self.cache = PrefixCache(model, model.options.cache_bytes, states)
 
-    def run(self, request: GenerationRequest, emit: Callable[[GenerationEvent], None]) -> None:
-        """Emit text, then GenerationFinished. Raises PromptTooLongError and ModelLoadError before any text."""
+    def run(
+        self,
+        request: GenerationRequest,
+        emit: Callable[[GenerationEvent], None],
+        is_due: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """Emit text, then GenerationFinished. Raises PromptTooLongError and ModelLoadError before any text.
+
+        While `is_due` says no, plain tokens are gathered and not yet made text.
+        """
         seed = secrets.randbits(32) if request.sampling.seed is None else request.sampling.seed
         progress = _Progress(time.perf_counter())
-        writer = _Writer(self._model, request, emit)
+        writer = _Writer(self._model, request, emit, is_due)
         try:
             reason = self._run(request, seed, progress, writer)
         except GenerationCancelledError:
@@ -148,17 +156,28 @@ class Generator:
 class _Writer:
     """Turns tokens into events: whole characters, stop strings, log-probabilities."""
 
-    def __init__(self, model: LoadedModel, request: GenerationRequest, emit: Callable[[GenerationEvent], None]) -> None:
+    def __init__(
+        self,
+        model: LoadedModel,
+        request: GenerationRequest,
+        emit: Callable[[GenerationEvent], None],
+        is_due: Callable[[], bool],
+    ) -> None:
         self._model = model
         self._emit = emit
         self._top = request.top_logprobs
         self._stream = TextStream(request.sampling.stop)
+        # Nothing in the text can end it: it need not be known before it is sent.
+        self._is_due = is_due if not (request.sampling.stop or self._top) else lambda: True
         self._pending: list[int] = []
+        self._unread: list[int] = []
 
     def write(self, token: int, raw: NDArray[np.float32] | None) -> bool:
         """Take one token; false where a stop string ended the text."""
-        self._pending.append(token)
-        text = self._stream.push(self._model.piece(token))
+        self._unread.append(token)
+        if not self._is_due():
+            return True
+        text = self._read()
         if raw is not None:
             self._flush(text, *self._probabilities(raw, token))
         elif text:
@@ -167,9 +186,16 @@ class _Writer:
 
     def finish(self) -> None:
         """Give out what was held back."""
-        text = self._stream.finish()
+        text = self._read() + self._stream.finish()
         if text or self._pending:
             self._flush(text)
+
+    def _read(self) -> str:
+        """The text that the tokens gathered so far make certain."""
+        text = self._stream.push(b"".join([self._model.piece(token) for token in self._unread]))
+        self._pending += self._unread
+        self._unread.clear()
+        return text
 
     def _flush(self, text: str, logprob: float | None = None, top: tuple[tuple[str, float], ...] = ()) -> None:
         ids, self._pending = tuple(self._pending), []

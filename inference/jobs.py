@@ -26,6 +26,10 @@ def request_from_json(plain: Mapping[str, Any]) -> GenerationRequest:
 
 def event_to_json(event: GenerationEvent) -> dict[str, Any]:
     """The event as plain values, its kind under `kind`."""
+    if isinstance(event, GeneratedText):
+        # The one that comes again and again: `asdict` copies every value on its way.
+        values = vars(event)
+        return {"kind": "GeneratedText", **values}
     return {"kind": type(event).__name__, **asdict(event)}
 
 

@@ -217,32 +217,29 @@ class LocalEngine:
                 self._turns.done()
 
     def _lead(self, job: _Job) -> None:
-        """Send the request and pass on what comes, until the worker says that it is done."""
+        """Send the request, whose text goes to the caller by itself, and wait until the worker says that it is done."""
         worker = self._supervisor.worker()
         if job.cancelled.is_set():
             return
-        replies = worker.send(job.header)
+        replies = worker.send(job.header, job.outcome.put)
         job.running = (worker, replies.job)
         if job.cancelled.is_set():
             worker.cancel(replies.job)
         try:
-            self._pass_on(job, worker, replies)
+            self._await_end(job, worker, replies)
         finally:
             job.running = None
 
-    def _pass_on(self, job: _Job, worker: WorkerProcess, replies: Replies) -> None:
+    def _await_end(self, job: _Job, worker: WorkerProcess, replies: Replies) -> None:
         gave_up_at = 0.0
         while True:
             try:
-                frame = replies.next(WATCH_SECONDS)
+                job.outcome.put(replies.next(WATCH_SECONDS))
+                return
             except queue.Empty:
                 if job.cancelled.is_set():
                     gave_up_at = gave_up_at or time.perf_counter()
                     _replace_if_hanging(worker, gave_up_at)
-                continue
-            job.outcome.put(frame)
-            if "done" in frame.header:
-                return
 
 
 def _cancel(worker: WorkerProcess, job: int) -> None:

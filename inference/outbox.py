@@ -10,8 +10,8 @@ from typing import TypeGuard
 
 from inference.protocol import GeneratedText, GenerationEvent
 
-# Thirty messages a second are a steady stream to the eye; a slower model sends every token at once.
-LEAST_SECONDS = 0.03
+# Twenty-five messages a second are a steady stream to the eye; a slower model sends every token at once.
+LEAST_SECONDS = 0.04
 
 
 class Outbox:
@@ -24,6 +24,10 @@ class Outbox:
         self._clock = clock
         self._held: list[GenerationEvent] = []
         self._sent_at = -LEAST_SECONDS
+
+    def is_due(self) -> bool:
+        """Whether text that is put in now goes out at once."""
+        return self._clock() - self._sent_at >= LEAST_SECONDS
 
     def put(self, event: GenerationEvent) -> None:
         """Take one event."""

@@ -4,6 +4,7 @@ Its standard input and output carry frames (`inference.wire`). The main thread c
 thread reads, answers what needs no computation (rendering, tokens) at once, and raises the abort flag on a cancel.
 """
 
+import gc
 import importlib.metadata
 import os
 import queue
@@ -129,7 +130,8 @@ class Worker:
         def send(events: Sequence[GenerationEvent]) -> None:
             self._channel.send({"id": frame.header["id"], "events": [event_to_json(event) for event in events]})
 
-        self._generator.run(request_from_json(frame.header["request"]), Outbox(send).put)
+        box = Outbox(send)
+        self._generator.run(request_from_json(frame.header["request"]), box.put, box.is_due)
         self._reply(frame, {})
 
     def _score(self, frame: Frame) -> None:
@@ -205,6 +207,8 @@ def main() -> None:
     except FourfoldError as error:
         channel.send({"error": error_to_json(error)})
         return
+    # What is loaded stays: the collector need not look through it between two tokens.
+    gc.freeze()
     channel.send({"ready": worker.facts()})
     worker.run()
 

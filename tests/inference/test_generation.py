@@ -37,6 +37,13 @@ def test_greedy_tokens_equal_those_of_the_reference_loop(engine: LocalEngine, re
     assert ours == theirs
 
 
+def test_tokens_that_were_gathered_are_all_there_and_are_the_text(engine: LocalEngine, reference: Any):
+    events = list(engine.generate(chat(QUESTION, max_tokens=40)))
+    ids = [token for event in events if isinstance(event, GeneratedText) for token in event.token_ids]
+    assert len(ids) == finished(events).usage.completion_tokens
+    assert reference.detokenize(ids).decode() == text_of(events)
+
+
 def test_log_probabilities_equal_a_softmax_over_the_reference_logits(engine: LocalEngine, reference: Any):
     import numpy as np
 

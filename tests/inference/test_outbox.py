@@ -26,9 +26,9 @@ def sent(*timed: tuple[float, GenerationEvent]) -> list[list[GenerationEvent]]:
 
 def test_the_first_text_goes_at_once_and_what_follows_soon_goes_together():
     fast: list[tuple[float, GenerationEvent]] = [
-        (0.01 * number, GeneratedText(str(number), (number,))) for number in range(5)
+        (0.34 * LEAST_SECONDS * number, GeneratedText(str(number), (number,))) for number in range(5)
     ]
-    assert sent(*fast, (0.05, END)) == [
+    assert sent(*fast, (1.7 * LEAST_SECONDS, END)) == [
         [GeneratedText("0", (0,))],
         [GeneratedText("123", (1, 2, 3))],
         [GeneratedText("4", (4,)), END],
@@ -49,3 +49,14 @@ def test_probabilities_stay_with_their_tokens():
         (0.002, END),
     ]
     assert sent(*told) == [[told[0][1]], [told[1][1], END]]
+
+
+def test_text_is_due_at_first_and_again_after_a_while():
+    now = [100.0]
+    box = Outbox(lambda _events: None, clock=lambda: now[0])
+    assert box.is_due()
+    box.put(GeneratedText("x", (1,)))
+    now[0] += LEAST_SECONDS / 2
+    assert not box.is_due()
+    now[0] += LEAST_SECONDS
+    assert box.is_due()
