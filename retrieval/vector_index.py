@@ -31,7 +31,7 @@ _EF_CONSTRUCTION: dict[Kind, int] = {"fine": 300, "compact": 64}
 _LARGE, _EF_CONSTRUCTION_LARGE = 250_000, 100
 # What is measured on a few hundred questions is a little more or less on others.
 _MARGIN = 0.001
-# From 16 to 2,048, each an eighth longer than the one before.
+# Up to 2,048, each an eighth longer than the one before.
 _EF_CHOICES = tuple(round(16 * 2 ** (step / 6)) for step in range(43))
 # A graph brings this many times `top_k` from the codes before it compares exactly.
 _RERANK: dict[Kind, int] = {"fine": 2, "compact": 4}
@@ -211,7 +211,9 @@ class VectorIndex:
     def _tune(self, queries: Vectors) -> None:
         """Choose the shortest search that reaches the target recall on these questions."""
         _, truth = exact_search(self.vectors, queries, 10)
-        for self.ef_search in _EF_CHOICES:
+        # No search for ten walks less.
+        shortest = 10 * _RERANK[self.kind] * _WALK
+        for self.ef_search in (shortest, *(choice for choice in _EF_CHOICES if choice > shortest)):
             _, found = self._walk(queries, truth.shape[1])
             self.recall = round(recall_of(found, truth), 4)
             if self.recall >= TARGET_RECALL[self.kind] + _MARGIN:

@@ -15,4 +15,6 @@ def test_copies_are_documents_of_their_own(tmp_path: Path):
     assert result["files"] == 2
     assert thrice["chunks"] == 3 * once["chunks"] > 6
     assert 0 < once["before_megabytes"] <= once["peak_megabytes"]
+    assert 0 < once["own_megabytes"] <= once["peak_megabytes"]
+    assert once["parser_megabytes"] < once["peak_megabytes"]
     assert result["growth_megabytes"][0] == once["peak_megabytes"] - once["before_megabytes"]
