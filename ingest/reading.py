@@ -16,7 +16,7 @@ MAX_CHARACTERS = 50_000_000
 def read_file(path: Path, name: str, password: str = "") -> Parsed:
     """Load, normalise and judge one file. Raises a DocumentError with the reason where nothing can be had of it."""
     started = time.perf_counter()
-    parsed = registry.load(Source(name, _bytes_of(path, name), password))
+    parsed = _load(Source(name, _bytes_of(path, name), password))
     pages = tuple(replace(page, text=normalize(page.text)) for page in parsed.pages)
     if any(page.number is not None for page in pages) and parsed.structure == "plain":
         pages = without_furniture(pages)
@@ -27,6 +27,20 @@ def read_file(path: Path, name: str, password: str = "") -> Parsed:
     if not any(page.text.strip() for page in pages):
         raise _nothing_found(name, parsed)
     return replace(parsed, metadata={**parsed.metadata, "seconds": round(time.perf_counter() - started, 3)})
+
+
+def _load(source: Source) -> Parsed:
+    """What a file says; where it says nothing itself, what the documents say that were inserted in it as objects.
+
+    Beside a text they are left out: most of them are the numbers behind its charts.
+    """
+    parsed = registry.load(source)
+    if any(page.text.strip() for page in parsed.pages):
+        return parsed
+    inserted = registry.load_objects(source)
+    if inserted is None or not inserted.pages:
+        return parsed
+    return replace(inserted, title=parsed.title, media_type=parsed.media_type)
 
 
 def _bytes_of(path: Path, name: str) -> bytes:

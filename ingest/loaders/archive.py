@@ -22,13 +22,26 @@ from ingest.types import Parsed, Source
 _OPENERS: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
 _BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError, ValueError)
 _MAX_TOLD = 20
+# Where Word, PowerPoint and Excel keep what was inserted as an object.
+_OBJECTS = "/embeddings/"
 
 
 def load_archive(source: Source) -> Parsed:
     """The files inside as pages under their names; archives within archives are opened once, then no more."""
+    return _read_all(source, _entries(source))
+
+
+def load_objects(source: Source) -> Parsed:
+    """The documents that an office file holds as objects (a workbook on a slide), as pages under their names."""
+    container = Container(source)
+    inside = [name for name in container.names if _OBJECTS in name and _is_wanted(name)]
+    return _read_all(source, ((name.rpartition("/")[2], container.read(name)) for name in inside))
+
+
+def _read_all(source: Source, entries: Iterator[tuple[str, bytes]]) -> Parsed:
     pages: list[Page] = []
     warnings: list[Bilingual] = []
-    for name, data in _entries(source):
+    for name, data in entries:
         if KIND_OF_SUFFIX.get(name.rpartition(".")[2].lower()) == "picture":
             # Pictures in an archive are seldom pages of text, and hundreds of them would eat the time for the rest.
             continue

@@ -80,6 +80,15 @@ def load(source: Source) -> Parsed:
     return parsed
 
 
+def load_objects(source: Source) -> Parsed | None:
+    """What is inserted in an office file as objects; None where it is no such file."""
+    if not source.data.startswith(_ZIP) or kind_of(source) not in ("docx", "pptx", "spreadsheet"):
+        return None
+    from ingest.loaders import archive
+
+    return archive.load_objects(source)
+
+
 def kind_of(source: Source) -> str:
     """The key of the loader. Raises UnsupportedFormatError or DocumentDamagedError where there is none."""
     data, suffix = source.data, source.suffix

@@ -3,6 +3,7 @@
 import gzip
 import io
 import tarfile
+import zipfile
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -331,3 +332,23 @@ def test_an_encrypted_pdf_wants_its_password():
     with pytest.raises(DocumentEncryptedError, match="does not open"):
         read("a.pdf", path.read_bytes(), "wrong")
     assert text(read("a.pdf", path.read_bytes(), "password")) == "File with password"
+
+
+def test_documents_inserted_as_objects_speak_where_the_slides_are_silent(tmp_path: Path):
+    def with_object(data: bytes) -> Path:
+        stream = io.BytesIO(data)
+        with zipfile.ZipFile(stream, "a") as container:
+            container.writestr("ppt/embeddings/Notes1.docx", builders.docx(builders.paragraph("Lanterns burn inside.")))
+            container.writestr("ppt/embeddings/oleObject1.bin", b"not a document")
+        path = tmp_path / "deck.pptx"
+        path.write_bytes(stream.getvalue())
+        return path
+
+    silent = with_object(builders.pptx([("", [])]))
+    parsed = read_file(silent, silent.name)
+    assert [(page.label, page.text) for page in parsed.pages] == [
+        ("Notes1.docx", "# Notes1.docx\n\nLanterns burn inside.")
+    ]
+    assert "presentation" in parsed.media_type
+    speaking = with_object(builders.pptx([("Bay", ["Lanterns burn outside."])]))
+    assert "inside" not in "".join(page.text for page in read_file(speaking, speaking.name).pages)
