@@ -295,26 +295,31 @@ class LoadedModel:
 
     @contextmanager
     def sampler(self, settings: SamplingSettings, seed: int) -> Iterator[Callable[[], int]]:
-        """A function that draws the next token from the last logits (the caller may have changed them)."""
-        if settings.temperature <= 0 and settings.repeat_penalty == 1.0:
-            # llama.cpp's chain would first copy every logit into a record of twelve bytes: a hundredth of a token.
-            yield lambda: int(self.logits().argmax())
-            return
+        """A function that draws the next token from the last logits; they may have been changed, and it changes them.
+
+        What needs no copy of every logit into llama.cpp's records of twelve bytes is done in place: the penalty of the
+        tokens drawn last, and the choice of the likeliest.
+        """
+        recent: deque[int] = deque(maxlen=REPEAT_WINDOW)
         chain = llama_cpp.llama_sampler_chain_init(llama_cpp.llama_sampler_chain_default_params())
         for sampler in self._samplers(settings, seed):
             llama_cpp.llama_sampler_chain_add(chain, sampler)
+
+        def draw() -> int:
+            if settings.repeat_penalty != 1.0 and recent:
+                penalise(self.logits(), sorted(set(recent)), settings.repeat_penalty)
+            greedy = settings.temperature <= 0
+            token = self.logits().argmax() if greedy else llama_cpp.llama_sampler_sample(chain, self.context, -1)
+            recent.append(int(token))
+            return int(token)
+
         try:
-            yield lambda: int(llama_cpp.llama_sampler_sample(chain, self.context, -1))
+            yield draw
         finally:
             llama_cpp.llama_sampler_free(chain)
 
     def _samplers(self, settings: SamplingSettings, seed: int) -> Iterator[Any]:
-        # The order of llama.cpp's own defaults: penalties, top-k, top-p, min-p, temperature, draw.
-        if settings.repeat_penalty != 1.0:
-            yield llama_cpp.llama_sampler_init_penalties(self.n_vocab, REPEAT_WINDOW, settings.repeat_penalty, 0.0, 0.0)
-        if settings.temperature <= 0:
-            yield llama_cpp.llama_sampler_init_greedy()
-            return
+        # The order of llama.cpp's own defaults after its penalties: top-k, top-p, min-p, temperature, draw.
         if settings.top_k > 0:
             yield llama_cpp.llama_sampler_init_top_k(settings.top_k)
         yield llama_cpp.llama_sampler_init_top_p(settings.top_p, 1)
@@ -334,6 +339,12 @@ class LoadedModel:
         if not on_gpu:
             return "CPU, because no layer was asked onto the GPU (FOURFOLD_N_GPU_LAYERS)", 0
         return f"{on_gpu}/{total} layers on {_gpu_names() or 'the GPU'}", on_gpu
+
+
+def penalise(logits: NDArray[np.float32], tokens: Sequence[int], penalty: float) -> None:
+    """Make `tokens` less likely, in place, as llama.cpp's penalty of repetitions does: away from zero, downwards."""
+    values = logits[tokens]
+    logits[tokens] = np.where(values <= 0, values * np.float32(penalty), values / np.float32(penalty))
 
 
 def responsive_batch(header: GgufHeader, n_threads: int) -> int:

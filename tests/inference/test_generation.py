@@ -37,6 +37,23 @@ def test_greedy_tokens_equal_those_of_the_reference_loop(engine: LocalEngine, re
     assert ours == theirs
 
 
+def test_the_penalty_of_repetitions_is_that_of_the_reference_loop(engine: LocalEngine, reference: Any):
+    prompt = "The river, the river, the river, the river,"
+    written: dict[float, list[int]] = {}
+    for penalty in (1.0, 1.3):
+        sampling = SamplingSettings(max_tokens=80, repeat_penalty=penalty)
+        events = engine.generate(GenerationRequest(prompt=prompt, sampling=sampling))
+        written[penalty] = [token for event in events if isinstance(event, GeneratedText) for token in event.token_ids]
+    reference.reset()
+    theirs: list[int] = []
+    for token in reference.generate(engine.tokenize(prompt), temp=0.0, repeat_penalty=1.3):
+        if len(theirs) == 80 or token == reference.token_eos():
+            break
+        theirs.append(token)
+    assert written[1.3] == theirs
+    assert written[1.3] != written[1.0]
+
+
 def test_tokens_that_were_gathered_are_all_there_and_are_the_text(engine: LocalEngine, reference: Any):
     events = list(engine.generate(chat(QUESTION, max_tokens=40)))
     ids = [token for event in events if isinstance(event, GeneratedText) for token in event.token_ids]
