@@ -88,6 +88,8 @@ class ScoredChunk:
 
 # A signal of the evidence, 0..1: how much of the collection had vectors, where a passage that was found had none yet.
 EMBEDDED_SHARE = "embedded"
+# Another: by how many of their standard deviations a question stands above foreign ones.
+DISTANCE = "distance"
 
 
 @dataclass(frozen=True)
@@ -214,11 +216,16 @@ class Question:
 
 @dataclass(frozen=True)
 class Usage:
-    """Token counts of one generation; `cached_tokens` of the prompt were not computed again."""
+    """Token counts of one generation; `cached_tokens` of the prompt were not computed again.
+
+    `stored_tokens` were put together from passages that had been read before, elsewhere: not quite what reading them
+    here would give.
+    """
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
+    stored_tokens: int = 0
 
     @property
     def total_tokens(self) -> int:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from core.grounded_prompt import REFUSAL
+from core.types import DISTANCE, Evidence
 from inference.protocol import ChatEngine, GeneratedText, GenerationFinished, GenerationRequest
 from orchestrator.events import Source
 from orchestrator.extractive import ranked_sentences
@@ -29,7 +30,13 @@ LONGEST_RUN = 160
 SENTENCE_WEIGHT = 0.25
 REPEATING_COSTS = 2.0
 INVENTING_COSTS = 1.0
-LEAST_CONFIDENCE = 0.1
+# How sure an answer is, in nats: per standard deviation of the evidence, at none, per nat of the model's own odds.
+EVIDENCE_WEIGHT = 0.64
+WITHOUT_EVIDENCE = -2.83
+READING_WEIGHT = 0.3
+# Odds beyond these say no more; so was it fitted.
+MOST_NATS = 7.0
+LEAST_CONFIDENCE = 0.3
 _CITATION = re.compile(r"\s*\[\d{0,3}\]?")
 _WORD_START = re.compile(r"(?<![^\W_])[^\W_]")
 _WORD = re.compile(r"[^\W_]+")
@@ -80,7 +87,7 @@ def read_again(
 
 @dataclass(frozen=True)
 class Verdict:
-    """The reply to give, and how sure the model is that the passages answer at all, 0 to 1.
+    """The reply to give, and how sure it is that the passages answer at all, 0 to 1.
 
     Under `LEAST_CONFIDENCE` the reply is the refusal.
     """
@@ -89,13 +96,23 @@ class Verdict:
     confidence: float
 
 
-def judged(question: str, replies: Sequence[Reply], refusal: Reply, sources: Sequence[Source]) -> Verdict:
-    """Weigh what the model holds of its answers against what it holds of `refusal`, and choose among the answers."""
+def judged(
+    question: str, replies: Sequence[Reply], refusal: Reply, sources: Sequence[Source], evidence: Evidence
+) -> Verdict:
+    """Choose among the answers, or `refusal`.
+
+    What the model holds of its answers against what it holds of `refusal` counts, and more what the search holds of
+    the passages: a small model is easily talked into an answer by a passage about something near.
+    """
     answers = [reply for reply in replies if not is_refusal(reply.text) and reply.answer]
     if not answers:
         return Verdict(refusal, 0.0)
-    odds = refusal.log_probability - _log_sum([reply.log_probability for reply in answers])
-    confidence = 1.0 / (1.0 + math.exp(min(odds, 50.0)))
+    odds = _log_sum([reply.log_probability for reply in answers]) - refusal.log_probability
+    odds = max(-MOST_NATS, min(odds, MOST_NATS))
+    distance = evidence.signals.get(DISTANCE)
+    if distance is not None:
+        odds = EVIDENCE_WEIGHT * distance + WITHOUT_EVIDENCE + READING_WEIGHT * odds
+    confidence = 1.0 / (1.0 + math.exp(-odds))
     refused = confidence < LEAST_CONFIDENCE
     return Verdict(refusal if refused else best_reply(question, answers, sources), confidence)
 

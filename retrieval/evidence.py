@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from core.types import Evidence, EvidenceLevel
+from core.types import DISTANCE, Evidence, EvidenceLevel
 
 # Standard deviations above the foreign questions; chosen by measurement (evaluation/DECISIONS.md).
 STRONG_ABOVE = 2.5
@@ -79,7 +79,7 @@ def judge(signals: Signals, background: Background) -> Evidence:
     distance = (weight * dense + (1.0 - weight) * lexical) / math.sqrt(weight**2 + (1.0 - weight) ** 2)
     level: EvidenceLevel = "strong" if distance >= STRONG_ABOVE else "none" if distance < NONE_BELOW else "weak"
     value = 0.5 * (1.0 + math.erf(distance / math.sqrt(2.0)))
-    named = {"contrast": signals.contrast, "match": signals.match, "trust": signals.trust, "distance": distance}
+    named = {"contrast": signals.contrast, "match": signals.match, "trust": signals.trust, DISTANCE: distance}
     return Evidence(level, value, {name: round(number, 4) for name, number in named.items()})
 
 

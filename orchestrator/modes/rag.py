@@ -7,7 +7,7 @@ from dataclasses import replace
 from core.config import Settings
 from core.grounded_prompt import INSTRUCTION, REFUSAL, PromptPart, grounded_parts
 from core.language import Bilingual
-from core.types import Chunk, Retrieval, Usage
+from core.types import Chunk, Evidence, Retrieval, Usage
 from inference.protocol import ChatEngine, GenerationRequest
 from orchestrator.citations import CheckedAnswer, check_answer
 from orchestrator.context import Draft, Piece, assemble, budget, draft, prompt_tokens
@@ -137,6 +137,7 @@ class RagMode:
             sampling=sampling_of(turn, self._settings),
             adapter=self._adapter_of(turn),
             conversation_id=turn.question.conversation_id,
+            passages=_passages(context) if self._settings.stored_passages else (),
         )
         again = self._reads_again(turn, request)
         request = replace(request, top_logprobs=LOOKED_AT if again else 0)
@@ -169,7 +170,8 @@ class RagMode:
         found = read_again(self._engine, request, generated.pieces, shown, turn.is_cancelled)
         words = REFUSAL.in_(turn.language)
         refusal = Reply(words, sum(self._engine.log_probabilities(request.prompt, words, request.adapter)))
-        verdict = judged(turn.query, found.replies, refusal, sources)
+        evidence = turn.retrieval.evidence if turn.retrieval is not None else Evidence("none", 0.0)
+        verdict = judged(turn.query, found.replies, refusal, sources, evidence)
         usage = replace(generated.usage, completion_tokens=generated.usage.completion_tokens + found.tokens)
         return replace(generated, text=verdict.reply.text, usage=usage), verdict.confidence
 
@@ -211,6 +213,8 @@ class RagMode:
             return AnswerCompleted(checked.text, kind, Usage(), turn.timings(), checked.citations, notices=notices)
         shown = _check_notices(checked) if kind == "model" else ()
         shown += limit_notices(turn, self._engine, generated) if kind != "refusal" else ()
+        stored = generated.usage.stored_tokens
+        shown += (fill(texts.STORED_PASSAGES, tokens=stored),) if stored else ()
         return AnswerCompleted(
             text=checked.text,
             kind=kind,
@@ -242,6 +246,10 @@ def _piece(part: PromptPart) -> Piece:
     if part.source is not None:
         return Piece(part.text, "source", part.source)
     return Piece(part.text, "question" if part.is_question else "system")
+
+
+def _passages(context: ContextAssembled) -> tuple[tuple[int, int], ...]:
+    return tuple((span.start, span.end) for span in context.spans if span.source is not None)
 
 
 def _sources_found(sources: Sequence[Source], found: Retrieval) -> SourcesFound:

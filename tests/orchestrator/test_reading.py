@@ -10,12 +10,12 @@ import pytest
 from core.config import Settings
 from core.grounded_prompt import REFUSAL
 from core.language import Bilingual
-from core.types import Chunk, Question, SamplingSettings, ScoredChunk, Timings, Usage
+from core.types import DISTANCE, Chunk, Evidence, Question, SamplingSettings, ScoredChunk, Timings, Usage
 from inference.fakes import FAKE_INFO, FakeEngine
 from inference.protocol import GeneratedText, GenerationEvent, GenerationFinished, GenerationRequest
 from orchestrator.build import assistant_over
 from orchestrator.events import Source
-from orchestrator.reading import FOLLOWED, Reply, best_reply, judged, read_again
+from orchestrator.reading import FOLLOWED, LEAST_CONFIDENCE, MOST_NATS, Reply, best_reply, judged, read_again
 from tests.orchestrator.parts import Passages, end
 
 SMALL = replace(FAKE_INFO, n_parameters=135_000_000, languages=("en",))
@@ -124,19 +124,36 @@ def test_the_likeliest_stays_where_nothing_speaks_against_it() -> None:
     assert best_reply("When?", replies, [unused]) == replies[0]
 
 
+FOUND = Evidence("strong", 0.9)
+
+
 def test_the_confidence_is_the_share_of_the_answers_against_the_refusal() -> None:
     replies = [Reply("1889 [1]", math.log(0.3)), Reply("1870 [1]", math.log(0.1))]
-    sure = judged("When?", replies, Reply(REFUSAL.en, math.log(0.1)), [source()])
+    sure = judged("When?", replies, Reply(REFUSAL.en, math.log(0.1)), [source()], FOUND)
     assert sure.confidence == pytest.approx(0.8)
     assert sure.reply == replies[0]
     faint = [Reply("1889 [1]", math.log(0.08)), Reply("1870 [1]", math.log(0.02))]
-    unsure = judged("When?", faint, Reply(REFUSAL.en, math.log(0.9)), [source()])
+    unsure = judged("When?", faint, Reply(REFUSAL.en, math.log(0.9)), [source()], FOUND)
     assert unsure.confidence == pytest.approx(0.1)
     assert unsure.reply.text == REFUSAL.en
 
 
+def test_the_confidence_rises_with_the_evidence_and_with_the_models_own_odds() -> None:
+    def confidence(distance: float, share: float) -> float:
+        evidence = Evidence("weak", 0.5, {DISTANCE: distance})
+        reply, refusal = Reply("1889 [1]", math.log(share)), Reply(REFUSAL.en, math.log(1 - share))
+        return judged("When?", [reply], refusal, [source()], evidence).confidence
+
+    steps = [confidence(distance, 0.5) for distance in (-1.0, 2.0, 5.0, 12.0)]
+    assert steps == sorted(steps)
+    assert steps[0] < LEAST_CONFIDENCE < steps[2]
+    assert confidence(3.0, 0.1) < confidence(3.0, 0.5) < confidence(3.0, 0.9)
+    # A reading that is certain makes up for some of the evidence, not for all of it.
+    assert confidence(-1.0, 1 - 1e-9) < LEAST_CONFIDENCE
+
+
 def test_a_model_that_only_refuses_is_believed() -> None:
-    only = judged("When?", [Reply(REFUSAL.en, -0.1)], Reply(REFUSAL.en, -0.1), [source()])
+    only = judged("When?", [Reply(REFUSAL.en, -0.1)], Reply(REFUSAL.en, -0.1), [source()], FOUND)
     assert (only.reply.text, only.confidence) == (REFUSAL.en, 0.0)
 
 
@@ -150,7 +167,7 @@ def test_retrieval_mode_gives_the_reply_that_most_speaks_for(tmp_path: Path) -> 
     answer = asked(tmp_path, TreeEngine(tree))
     assert answer.text == "1889 [1]"
     assert [citation.number for citation in answer.citations] == [1]
-    assert answer.confidence == pytest.approx(1.0, abs=1e-6)
+    assert answer.confidence == pytest.approx(1 / (1 + math.exp(-MOST_NATS)))
     # Two tokens of the first reply, one of the other.
     assert answer.usage.completion_tokens == 3
 
