@@ -23,6 +23,7 @@ OTHER_PARTS = (
     "encoder",
     "n_ctx",
     "n_gpu_layers",
+    "stored_passages",
     "remote_url",
     "remote_model",
     "chunk_tokens",

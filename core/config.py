@@ -42,6 +42,10 @@ class Settings(BaseSettings):
     weigh_answers: bool = Field(
         True, description="find out after each answer what it stands on, while nothing else runs"
     )
+    stored_passages: bool = Field(
+        False,
+        description="put passages that were read before together instead of reading them again: faster, less exact",
+    )
     queue_size: int = Field(16, ge=1, le=4096, description="requests that may wait for the model")
     max_tokens: int = Field(512, ge=1, le=131_072, description="longest answer in tokens")
     temperature: float = Field(0.0, ge=0.0, le=5.0)

@@ -30,6 +30,7 @@ TOLD_SETTINGS = (
     "model",
     "encoder",
     "n_ctx",
+    "stored_passages",
     "max_tokens",
     "temperature",
     "repeat_penalty",

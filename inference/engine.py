@@ -17,16 +17,14 @@ from numpy.typing import NDArray
 from core.errors import ModelLoadError
 from core.language import Bilingual
 from core.types import SamplingSettings
-from inference.engine_options import LoadOptions
-from inference.gguf_file import GgufHeader, TensorEntry, read_gguf_header
+from inference.engine_options import LoadOptions, responsive_batch
+from inference.gguf_file import GgufHeader, read_gguf_header
 
-SEQUENCE = 0
+# A stored passage lies in the spare one until it is moved to its place.
+SEQUENCE, SPARE = 0, 1
 ABORTED = 2
 REPEAT_WINDOW = 64
 GPU_DEVICE = 1
-RESPONSE_SECONDS = 0.04
-FLOPS_PER_THREAD = 25e9
-SMALLEST_BATCH = 32
 KV_TYPES = {"f32": 0, "f16": 1, "q8_0": 8}
 QUANTISATIONS = {"F16": 1, "Q4_0": 2, "Q8_0": 7, "Q6_K": 18, "IQ4_NL": 25}
 
@@ -102,6 +100,8 @@ class LoadedModel:
         params.type_k = params.type_v = KV_TYPES[self.options.kv_type]
         params.abort_callback, params.abort_callback_data = self.abort_callback, self.abort_data
         params.no_perf = True
+        if self.options.stored_passages:
+            params.n_seq_max, params.kv_unified = 2, True
         context = llama_cpp.llama_init_from_model(self.model, params)
         if not context:
             self._refuse(f"there is not enough memory for a context of {params.n_ctx} tokens")
@@ -268,6 +268,23 @@ class LoadedModel:
         pointer = state.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
         return bool(llama_cpp.llama_state_seq_set_data(self.context, pointer, state.nbytes, SEQUENCE))
 
+    @property
+    def can_shift(self) -> bool:
+        """Whether what is computed can be moved to other positions."""
+        return bool(llama_cpp.llama_memory_can_shift(self._memory))
+
+    def attach(self, state: NDArray[np.uint8], start: int, end: int, shift: int) -> bool:
+        """Put those tokens of a state that stand at [start, end) once moved by `shift` behind the live ones.
+
+        False where there is no room for it; nothing changes then.
+        """
+        pointer = state.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
+        if not llama_cpp.llama_state_seq_set_data(self.context, pointer, state.nbytes, SPARE):
+            return False
+        llama_cpp.llama_memory_seq_add(self._memory, SPARE, -1, -1, shift)
+        llama_cpp.llama_memory_seq_cp(self._memory, SPARE, SEQUENCE, start, end)
+        return bool(llama_cpp.llama_memory_seq_rm(self._memory, SPARE, -1, -1))
+
     # --- adapters ------------------------------------------------------------------------------------------------
 
     def load_adapter(self, path: Path) -> Any:
@@ -345,21 +362,6 @@ def penalise(logits: NDArray[np.float32], tokens: Sequence[int], penalty: float)
     """Make `tokens` less likely, in place, as llama.cpp's penalty of repetitions does: away from zero, downwards."""
     values = logits[tokens]
     logits[tokens] = np.where(values <= 0, values * np.float32(penalty), values / np.float32(penalty))
-
-
-def responsive_batch(header: GgufHeader, n_threads: int) -> int:
-    """Tokens in a batch so that its longest operation lasts about 40 ms: a cancel waits for the end of one.
-
-    2 · rows · columns · tokens floating point operations, at what a thread of a plain processor does.
-    """
-    largest = max((it.shape[0] * it.shape[1] for it in header.tensors if _is_layer_matrix(it)), default=1)
-    tokens = RESPONSE_SECONDS * FLOPS_PER_THREAD * max(n_threads, 1) / (2 * largest)
-    return max(SMALLEST_BATCH, int(tokens) // SMALLEST_BATCH * SMALLEST_BATCH)
-
-
-def _is_layer_matrix(tensor: TensorEntry) -> bool:
-    # The matrix of the vocabulary is applied to the last token alone.
-    return len(tensor.shape) >= 2 and tensor.name.startswith("blk.")
 
 
 def requantise(source: Path, target: Path, quantisation: str, n_threads: int) -> None:

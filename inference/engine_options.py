@@ -2,6 +2,12 @@
 
 from dataclasses import dataclass
 
+from inference.gguf_file import GgufHeader, TensorEntry
+
+RESPONSE_SECONDS = 0.04
+FLOPS_PER_THREAD = 25e9
+SMALLEST_BATCH = 32
+
 
 @dataclass(frozen=True)
 class LoadOptions:
@@ -9,6 +15,7 @@ class LoadOptions:
 
     `original` names the file of which `path` is a requantised copy, empty where it is none. `reuse` off computes every
     prompt from its first token on, for comparisons. `states` is the folder of prompt states kept on disk, or empty.
+    `stored_passages` keeps the KV caches of single passages (`inference.stored_passages`).
     """
 
     path: str
@@ -23,3 +30,19 @@ class LoadOptions:
     original: str = ""
     reuse: bool = True
     states: str = ""
+    stored_passages: bool = False
+
+
+def responsive_batch(header: GgufHeader, n_threads: int) -> int:
+    """Tokens in a batch so that its longest operation lasts about 40 ms: a cancel waits for the end of one.
+
+    2 · rows · columns · tokens floating point operations, at what a thread of a plain processor does.
+    """
+    largest = max((it.shape[0] * it.shape[1] for it in header.tensors if _is_layer_matrix(it)), default=1)
+    tokens = RESPONSE_SECONDS * FLOPS_PER_THREAD * max(n_threads, 1) / (2 * largest)
+    return max(SMALLEST_BATCH, int(tokens) // SMALLEST_BATCH * SMALLEST_BATCH)
+
+
+def _is_layer_matrix(tensor: TensorEntry) -> bool:
+    # The matrix of the vocabulary is applied to the last token alone.
+    return len(tensor.shape) >= 2 and tensor.name.startswith("blk.")

@@ -18,6 +18,7 @@ from inference.engine import GenerationCancelledError, LoadedModel
 from inference.prefix_cache import PrefixCache
 from inference.prompt_states import PromptStates
 from inference.protocol import FinishReason, GeneratedText, GenerationEvent, GenerationFinished, GenerationRequest
+from inference.stored_passages import StoredPassages, token_ranges
 from inference.text_stream import TextStream
 
 # Logits of 49,152 float32 values a token: 64 rows are 12 MB.
@@ -31,12 +32,13 @@ class _Progress:
     started: float
     prompt_tokens: int = 0
     cached_tokens: int = 0
+    stored_tokens: int = 0
     completion_tokens: int = 0
     first_token: float = 0.0
 
     def finished(self, reason: FinishReason, seed: int) -> GenerationFinished:
         total = time.perf_counter() - self.started
-        usage = Usage(self.prompt_tokens, self.completion_tokens, self.cached_tokens)
+        usage = Usage(self.prompt_tokens, self.completion_tokens, self.cached_tokens, self.stored_tokens)
         generate = total - self.first_token if self.first_token else 0.0
         timings = Timings(first_token=self.first_token, generate=generate, total=total)
         return GenerationFinished(reason, usage, timings, seed)
@@ -53,6 +55,8 @@ class Generator:
         self._shelf = shelf
         self._constraints = ConstraintFactory(model)
         self.cache = PrefixCache(model, model.options.cache_bytes, states)
+        stores = model.options.stored_passages and model.can_shift
+        self._passages = StoredPassages(model, self.cache) if stores else None
 
     def run(
         self,
@@ -82,7 +86,11 @@ class Generator:
         constraint = self._constraints.make(request, self._template.knows_tools, self._template.thinks)
         adapter = self._shelf.activate(request.adapter)
         progress.cached_tokens = self.cache.prepare(tokens, adapter)
-        self._compute(tokens[progress.cached_tokens :])
+        if self._passages and request.passages:
+            ranges = token_ranges(self._model, text, tokens, request.passages)
+            laid_out = self._passages.lay_out(tokens, ranges, adapter, self._compute)
+            progress.cached_tokens, progress.stored_tokens = laid_out
+        self._compute(tokens[len(self.cache.live) :])
         return self._write(request, seed, progress, writer, constraint)
 
     def _write(

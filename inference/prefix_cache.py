@@ -61,7 +61,7 @@ class PrefixCache:
         elif live < LEAST_TOKENS:
             live = self._from_disk(tokens, adapter, live)
         self._adapter = adapter
-        kept = self._cut(min(live, len(tokens) - 1))
+        kept = self.cut(min(live, len(tokens) - 1))
         if kept < min(left, len(tokens) - 1):
             self._keep_beginning()
         return kept
@@ -69,6 +69,14 @@ class PrefixCache:
     def extend(self, tokens: Sequence[int]) -> None:
         """Note that `tokens` were computed after the live ones."""
         self.live.extend(tokens)
+
+    def cut(self, length: int) -> int:
+        """Keep the first `length` tokens of the live cache; a memory that cannot forget a part starts anew."""
+        if length < len(self.live) and (length == 0 or not self._model.truncate(length)):
+            self._model.clear()
+            length = 0
+        self.live = self.live[:length]
+        return length
 
     def forget(self) -> None:
         """Drop everything, the states that are set aside too."""
@@ -120,14 +128,6 @@ class PrefixCache:
         """Two prompts parted here: what they share, others will share too."""
         if self._states and self._states.is_worth_keeping(self.live, self._adapter):
             self._states.keep(self.live, self._adapter, self._model.save_state())
-
-    def _cut(self, length: int) -> int:
-        """Keep the first `length` tokens of the live cache; a memory that cannot forget a part starts anew."""
-        if length < len(self.live) and (length == 0 or not self._model.truncate(length)):
-            self._model.clear()
-            length = 0
-        self.live = self.live[:length]
-        return length
 
 
 def common_prefix(left: Sequence[int], right: Sequence[int]) -> int:

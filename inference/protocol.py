@@ -44,6 +44,7 @@ class GenerationRequest:
 
     `json_schema` forces the output to be valid JSON of that schema; `grammar` is a GBNF/Lark text for other
     constraints; `adapter` names a LoRA adapter (empty: the base model); `top_logprobs` > 0 asks for that many.
+    `passages` are the (start, end) of passages in `prompt`, in characters, whose stored KV caches may be used.
     """
 
     messages: tuple[Message, ...] = ()
@@ -55,6 +56,7 @@ class GenerationRequest:
     adapter: str = ""
     top_logprobs: int = 0
     conversation_id: str = ""
+    passages: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)

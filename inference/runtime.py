@@ -105,6 +105,7 @@ def load_options(settings: Settings, path: Path) -> LoadOptions:
         n_threads_batch=n_threads,
         n_gpu_layers=settings.n_gpu_layers,
         states=str(settings.paths.cache / "prompt-states"),
+        stored_passages=settings.stored_passages,
     )
 
 

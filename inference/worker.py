@@ -178,7 +178,9 @@ def _prompt_states(model: LoadedModel, sha256: str) -> PromptStates | None:
         return None
     # Everything that the numbers in a state depend on.
     library = importlib.metadata.version("llama-cpp-python")
-    facts = (sha256, model.header.quantisation, model.header.file_size, options.kv_type, options.flash_attention)
+    facts = [sha256, model.header.quantisation, model.header.file_size, options.kv_type, options.flash_attention]
+    # What was put together from passages is not what reading gives.
+    facts += ["stored passages"] if options.stored_passages else []
     return PromptStates(Path(options.states), " · ".join(map(str, (*facts, library))))
 
 

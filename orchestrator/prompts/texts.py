@@ -60,6 +60,10 @@ PLACED_CITATIONS = Bilingual(
     en="Citations placed by comparing sentences with sources, where the model wrote none: {count}.",
     zh="由程序比对来源后补上的引用（模型未写出）：{count} 处。",
 )
+STORED_PASSAGES = Bilingual(
+    en="{tokens} tokens of passages were put together from earlier readings, not read again (stored_passages).",
+    zh="段落中有 {tokens} 个词元由先前的读取结果拼接而成，未重新读取（stored_passages）。",
+)
 CUT_AT_LIMIT = Bilingual(
     en="The answer was cut at {tokens} tokens; the limit is a setting (max_tokens).",
     zh="回答在 {tokens} 个词元处被截断；上限可在设置中调整（max_tokens）。",

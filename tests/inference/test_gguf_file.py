@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from core.errors import ModelLoadError, ModelNotFoundError
-from inference.engine import responsive_batch
+from inference.engine_options import responsive_batch
 from inference.gguf_file import GgufHeader, TensorEntry, read_gguf_header
 
 
