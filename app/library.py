@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.errors import CollectionError
-from core.types import Chunk, Page
+from core.types import PAGE_BREAK, Chunk, Page
 from retrieval.records import DocumentRecord
 
 if TYPE_CHECKING:
@@ -61,6 +61,17 @@ def summaries(library: "Library") -> list[Summary]:
             counts = store.counts()
         fields = ("documents", "chunks", "vectors", "failures")
         found.append(Summary(name, *(counts[field] for field in fields)))
+    return found
+
+
+def parts_on_pages(pages: Sequence[Page], start: int, end: int) -> dict[int, tuple[int, int]]:
+    """A span of the document's text, page by page: number -> the part of it there; empty without page numbers."""
+    found, at = {}, 0
+    for page in pages:
+        part = (max(start, at), min(end, at + len(page.text)))
+        if page.number is not None and part[0] < part[1]:
+            found[page.number] = part
+        at += len(page.text) + len(PAGE_BREAK)
     return found
 
 

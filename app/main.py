@@ -33,6 +33,8 @@ def main() -> None:
     st.set_page_config(page_title="Fourfold", page_icon=str(theme.BRAND), layout="centered")
     st.logo(theme.WORDMARK, icon_image=theme.BRAND, size="large")
     st.html(theme.STYLE)
+    if words.language == "zh":
+        st.html(theme.CHINESE_MARKS)
     pages = {"chat": st.Page(chat.draw, title=words("nav.chat"), icon=":material/chat:", url_path="chat", default=True)}
     for name, icon in PAGES.items():
         pages[name] = st.Page(_view(name), title=words(f"nav.{name}"), icon=icon, url_path=name)

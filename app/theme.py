@@ -7,6 +7,16 @@ BRAND = Path(__file__).parent / "brand.svg"
 WORDMARK = Path(__file__).parent / "wordmark.svg"
 # Wide, but no wider than the eye follows.
 WIDE = "<style>.stMainBlockContainer { max-width: 76rem; }</style>"
+# The quotation marks and dashes of the Latin font are too narrow between Chinese signs: on Chinese pages they come from
+# a Chinese font of the system, where there is one.
+CHINESE_MARKS = """<style>
+@font-face {
+  font-family: "Source Sans";
+  src: local("PingFang SC"), local("Microsoft YaHei"), local("Noto Sans CJK SC"), local("Noto Sans SC");
+  font-weight: 100 900;
+  unicode-range: U+2014, U+2018-2019, U+201C-201D, U+2026;
+}
+</style>"""
 
 _FONT = "'Source Sans', 'PingFang SC', 'Microsoft YaHei', 'Noto Sans CJK SC', sans-serif"
 _SHARED: dict[str, object] = {

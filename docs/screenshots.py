@@ -1,18 +1,21 @@
-"""Takes the pictures in docs/images from the running application, with its real models and its sample collection.
+"""Takes pictures of the running application, with its real models and its sample collection.
 
-    python -m docs.screenshots [--only chat,documents] [--to FOLDER]
+    python -m docs.screenshots                      those that the documentation shows, into docs/images
+    python -m docs.screenshots --only chat,search   these alone
+    python -m docs.screenshots --all --looks light,dark,phone,phone-dark --to FOLDER
 
 Needs Chromium (CHROMIUM names it where it is not found) and the package playwright.
 """
 
 import argparse
 import io
-import itertools
 import os
+import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
@@ -21,212 +24,120 @@ from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
 from app.wording import Wording
 from core.config import load_settings
 from core.language import Language
-from ingest.samples import ensure_sample_collection, suggested_questions
+from docs.scenes import NOTE_TOOL, WALKS, Guest, Walk, at_rest
+from ingest.samples import ensure_sample_collection
 from retrieval.embedder import open_embedder
 from retrieval.library import Library
 from tests.app.chromium import FLAGS, PATIENCE_MS, chromium, running_application
 
-IMAGES = Path(__file__).resolve().parent / "images"
+DOCS = Path(__file__).resolve().parent
+IMAGES = DOCS / "images"
 LOCALES: dict[Language, str] = {"en": "en-US", "zh": "zh-CN"}
 
 
 @dataclass(frozen=True)
 class Look:
-    """How a picture is taken; `suffix` goes into the file's name."""
+    """How a picture is taken; `suffix` goes into the file's name. It grows to `tallest` where the page is longer."""
 
     suffix: str
     width: int
     height: int
+    tallest: int
     dark: bool = False
 
 
 LOOKS = {
-    "light": Look("", 1400, 900),
-    "dark": Look(".dark", 1400, 900, dark=True),
-    "phone": Look(".phone", 400, 860),
-    "phone-dark": Look(".phone.dark", 400, 860, dark=True),
+    "light": Look("", 1400, 800, 1500),
+    "dark": Look(".dark", 1400, 800, 1500, dark=True),
+    "phone": Look(".phone", 400, 860, 2600),
+    "phone-dark": Look(".phone.dark", 400, 860, 2600, dark=True),
 }
 # Colours of a picture in the documentation: fewer than these show, and the file is a quarter of the size.
 COLOURS = 128
+# Times that a page is looked at again until it stands still; a moving sign of work never does.
+LOOKED_AT = 8
+_LENGTH = "Math.max(...[...document.querySelectorAll('[data-testid=stMain]')].map((one) => one.scrollHeight))"
 
 
 @dataclass(frozen=True)
-class Shot:
-    """A picture: its name and how to come to what it shows."""
+class Album:
+    """Where the pictures of one language go, and which are wanted, in which looks."""
 
-    name: str
-    go: Callable[[Page, Wording], None]
+    language: Language
+    folder: Path
+    wanted: frozenset[str]
+    looks: tuple[Look, ...]
 
-
-def chat(page: Page, words: Wording) -> None:
-    """The first answer, with its receipt and its sources."""
-    ask_offered(page, words, "rag")
-
-
-def ask_offered(page: Page, words: Wording, mode: str) -> None:
-    """Click a question of the welcome and wait for the end of its answer."""
-    open_start(page, words)
-    text = question(words.language, mode)
-    page.locator(".st-key-welcome_questions").get_by_role("button", name=text).click()
-    expect(page.locator(".ff-question")).to_have_text(text)
-    page.get_by_role("button", name=words("answer.again")).wait_for()
+    def keep(self, stop: str, suffix: str, picture: bytes) -> None:
+        """Write a picture and say so."""
+        name = stop + (".zh" if self.language == "zh" else "") + suffix + ".png"
+        (self.folder / name).write_bytes(small(picture))
+        sys.stdout.write(f"{name}\n")
+        sys.stdout.flush()
 
 
-def welcome(page: Page, words: Wording) -> None:
-    """The empty conversation."""
-    open_start(page, words)
+def shown_in_the_documentation() -> set[str]:
+    """Names of the pictures that some page of the documentation shows, without language and look."""
+    pages = [DOCS.parent / "README.md", DOCS.parent / "README.zh-CN.md", *DOCS.rglob("*.md")]
+    found = (re.findall(r"images/([\w-]+)[\w.-]*\.png", page.read_text(encoding="utf-8")) for page in pages)
+    return {name for names in found for name in names}
 
 
-def source(page: Page, words: Wording) -> None:
-    """The passage behind the first citation."""
-    chat(page, words)
-    # The page is drawn once more when an answer has ended: a click in that moment is lost.
-    page.wait_for_timeout(1500)
-    page.locator("[class*=st-key-sources_] button:visible").first.click()
-    page.get_by_role("dialog").locator(".ff-passage, img").first.wait_for()
-
-
-def prompt(page: Page, words: Wording) -> None:
-    """What the model read; the default model writes no Chinese, so there a tool's answer is opened."""
-    ask_offered(page, words, "rag" if words.language == "en" else "tools")
-    page.get_by_role("button", name=words("prompt.open")).click()
-    page.get_by_role("dialog").locator(".ff-prompt").wait_for()
-
-
-def documents(page: Page, words: Wording) -> None:
-    """The ledger of the sample collection."""
-    open_page(page, "documents")
-    page.get_by_role("tab", name=words("documents.tab_files")).wait_for()
-    page.locator("[data-testid=stDataFrame]").wait_for()
-
-
-def search(page: Page, words: Wording) -> None:
-    """The search tab."""
-    documents(page, words)
-    page.get_by_role("tab", name=words("documents.tab_search")).click()
-    field = page.get_by_role("textbox", name=words("retrieval.query"))
-    field.fill(next(each.text for each in suggested_questions() if each.language == words.language))
-    field.press("Enter")
-    page.locator("[data-testid=stText]:visible").first.wait_for()
-
-
-def models(page: Page, words: Wording) -> None:
-    """The model and the settings."""
-    open_page(page, "models")
-    page.get_by_text(words("models.quantisation")).wait_for()
-
-
-def compare(page: Page, words: Wording) -> None:
-    """One question, four ways."""
-    open_page(page, "compare")
-    page.get_by_role("textbox", name=words("compare.question")).fill(question(words.language, "rag"))
-    page.get_by_role("button", name=words("compare.run")).click()
-    page.get_by_role("button", name=words("compare.to_chat")).wait_for()
-
-
-def prompts(page: Page, words: Wording) -> None:
-    """Two variants and what the model said to each."""
-    open_page(page, "prompts")
-    page.get_by_role("button", name=words("lab.run"), exact=True).click()
-    page.get_by_role("button", name=words("lab.keep")).first.wait_for()
-
-
-def exam(page: Page, words: Wording) -> None:
-    """Questions that were proposed from the sample documents."""
-    open_page(page, "exam")
-    if not page.get_by_role("button", name=words("exam.save")).is_visible():
-        page.get_by_role("button", name=words("exam.propose")).click()
-    page.get_by_role("button", name=words("exam.save")).wait_for()
-
-
-def jobs(page: Page, words: Wording) -> None:
-    """The drawer of the jobs; the exam's questions were one."""
-    exam(page, words)
-    open_sidebar(page)
-    page.get_by_test_id("stSidebar").get_by_role("button", name=words("jobs.title")).click()
-    page.get_by_role("dialog").get_by_text(words("jobs.kind_propose")).first.wait_for()
-
-
-def tools(page: Page, words: Wording) -> None:
-    """What the model may call."""
-    open_page(page, "tools")
-    page.locator("[data-testid=stExpander]").first.wait_for()
-
-
-def finetune(page: Page, words: Wording) -> None:
-    """The adapters."""
-    open_page(page, "finetune")
-    page.locator("[data-testid=stTable]").first.wait_for()
-
-
-def xray(page: Page, words: Wording) -> None:
-    """The first step of the tour."""
-    open_page(page, "xray")
-    page.get_by_test_id("stVegaLiteChart").first.wait_for()
-
-
-_WAYS = (
-    welcome, chat, source, prompt, documents, search, compare, prompts, tools, finetune, exam, jobs, xray, models,
-)  # fmt: skip
-SHOTS = tuple(Shot(go.__name__, go) for go in _WAYS)
-
-
-def question(language: Language, mode: str) -> str:
-    """The sample question that the welcome offers for a mode."""
-    return next(each.text for each in suggested_questions() if (each.language, each.mode) == (language, mode))
-
-
-def open_page(page: Page, path: str) -> None:
-    """Go to a page of the application and wait for its title."""
-    page.goto(f"http://127.0.0.1:{port_of(page)}/{path}")
-    page.locator("h1").wait_for()
-
-
-def open_start(page: Page, words: Wording) -> None:
-    """The welcome, once the model is there: a picture that says "loading" would be true for a moment only."""
-    page.goto(f"http://127.0.0.1:{port_of(page)}/")
-    page.get_by_role("heading", name=words("welcome.title")).wait_for()
-    page.get_by_text(words("model.local")).first.wait_for(state="attached")
-
-
-def open_sidebar(page: Page) -> None:
-    """On a narrow screen the sidebar is folded away."""
-    unfold = page.get_by_test_id("stExpandSidebarButton")
-    if unfold.is_visible():
-        unfold.click()
-
-
-def port_of(page: Page) -> str:
-    """The port of the application that this page was opened on."""
-    return page.url.split("/")[2].rsplit(":", 1)[1]
-
-
-def take(
-    browser: Browser, address: str, shot: Shot, language: Language, looks: Sequence[Look]
-) -> Iterator[tuple[Look, bytes]]:
-    """The pictures of one width, in a fresh browser context: one way, and light and dark as two views of its end."""
+def take(browser: Browser, address: str, walk: Walk, album: Album, home: Path) -> bool:
+    """Go one way in a fresh browser context and take its pictures; False where the way ended early."""
+    first = album.looks[0]
     context = browser.new_context(
-        viewport={"width": looks[0].width, "height": looks[0].height},
-        locale=LOCALES[language],
+        viewport={"width": first.width, "height": first.height},
+        locale=LOCALES[album.language],
         reduced_motion="reduce",
     )
     page = context.new_page()
     page.set_default_timeout(PATIENCE_MS)
-    page.goto(address)
+    left = [stop for stop in walk.stops if stop in album.wanted]
     try:
-        shot.go(page, Wording(language))
-    except Error as error:
+        with closing(walk.go(Guest(page, Wording(album.language), address, home))) as way:
+            for stop in way:
+                if stop in left:
+                    _pictures(page, stop, album)
+                    left.remove(stop)
+                if not left:
+                    break
+    except (Error, AssertionError) as error:
         # The picture of what is there instead says more than the error.
-        yield replace(looks[0], suffix=looks[0].suffix + ".failed"), page.screenshot()
-        sys.stderr.write(f"{shot.name}: {error.message.splitlines()[0]}\n")
-        context.close()
-        return
-    for look in looks:
-        page.emulate_media(color_scheme="dark" if look.dark else "light")
-        # Streamlit fades elements in.
-        page.wait_for_timeout(1200)
-        yield look, page.screenshot()
+        album.keep(left[0] if left else walk.stops[-1], ".failed", page.screenshot())
+        sys.stderr.write(f"{left}: {str(error).splitlines()[0]}\n")
     context.close()
+    return not left
+
+
+def _pictures(page: Page, stop: str, album: Album) -> None:
+    """One stop in every look; the page is left as the walk had it."""
+    # Away from what would tell its name.
+    page.mouse.move(album.looks[0].width - 2, 2)
+    for look in album.looks:
+        page.emulate_media(color_scheme="dark" if look.dark else "light")
+        page.set_viewport_size({"width": look.width, "height": look.height})
+        at_rest(page)
+        standing(page)
+        length = int(page.evaluate(_LENGTH))
+        if length > look.height:
+            page.set_viewport_size({"width": look.width, "height": min(length, look.tallest)})
+        album.keep(stop, look.suffix, standing(page))
+    first = album.looks[0]
+    page.emulate_media(color_scheme="light")
+    page.set_viewport_size({"width": first.width, "height": first.height})
+
+
+def standing(page: Page) -> bytes:
+    """The picture of a page that stands still: Streamlit fades elements in, and charts are drawn late."""
+    before = page.screenshot()
+    for _ in range(LOOKED_AT):
+        page.wait_for_timeout(250)
+        now = page.screenshot()
+        if now == before:
+            return now
+        before = now
+    return before
 
 
 def read_samples(home: Path) -> None:
@@ -234,6 +145,8 @@ def read_samples(home: Path) -> None:
     os.environ["FOURFOLD_HOME"] = str(home)
     settings = load_settings()
     ensure_sample_collection(Library(settings, open_embedder(settings)), settings)
+    settings.paths.user_tools.mkdir(parents=True, exist_ok=True)
+    (settings.paths.user_tools / "notes.py").write_text(NOTE_TOOL, encoding="utf-8")
 
 
 def small(picture: bytes) -> bytes:
@@ -244,34 +157,44 @@ def small(picture: bytes) -> bytes:
     return out.getvalue()
 
 
-def main() -> None:
-    """Take the pictures that are asked for."""
+def take_all(browser: Browser, albums: Sequence[Album]) -> bool:
+    """Every language in an application of its own: what one leaves there would stand on the pages of the other."""
+    whole = True
+    for album in albums:
+        walks = [walk for walk in WALKS if album.wanted & set(walk.stops)]
+        with tempfile.TemporaryDirectory() as home:
+            # Paths on the pictures begin with ~, as they do for everybody.
+            data = Path(home) / "fourfold"
+            read_samples(data)
+            with running_application(data, {"HOME": home}) as address:
+                for walk in walks:
+                    whole &= take(browser, address, walk, album, Path(home))
+    return whole
+
+
+def main() -> int:
+    """Take the pictures that are asked for; 1 where one is missing."""
     options = _options()
-    wanted = [shot for shot in SHOTS if not options.only or shot.name in options.only.split(",")]
-    looks = [LOOKS[name] for name in options.looks.split(",")]
+    known = {stop for walk in WALKS for stop in walk.stops}
+    wanted = set(options.only.split(",")) if options.only else known if options.all else shown_in_the_documentation()
+    if wanted - known:
+        sys.stderr.write(f"no way leads to: {', '.join(sorted(wanted - known))}\n")
+        return 1
+    looks = tuple(LOOKS[name] for name in options.looks.split(","))
     languages: list[Language] = [each for each in LOCALES if each in options.languages.split(",")]
     options.to.mkdir(parents=True, exist_ok=True)
     expect.set_options(timeout=PATIENCE_MS)
-    with tempfile.TemporaryDirectory() as home:
-        read_samples(Path(home))
-        with running_application(Path(home)) as address, sync_playwright() as play:
-            browser = play.chromium.launch(executable_path=chromium(), args=FLAGS)
-            for language, shot, (_, group) in itertools.product(languages, wanted, _by_width(looks)):
-                for look, picture in take(browser, address, shot, language, group):
-                    name = shot.name + (".zh" if language == "zh" else "") + look.suffix + ".png"
-                    (options.to / name).write_bytes(small(picture))
-                    sys.stdout.write(f"{name}\n")
-                    sys.stdout.flush()
-
-
-def _by_width(looks: Sequence[Look]) -> list[tuple[int, list[Look]]]:
-    ordered = sorted(looks, key=lambda look: -look.width)
-    return [(width, list(group)) for width, group in itertools.groupby(ordered, key=lambda look: look.width)]
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=chromium(), args=FLAGS)
+        whole = take_all(browser, [Album(each, options.to, frozenset(wanted), looks) for each in languages])
+        browser.close()
+    return 0 if whole else 1
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="names of pictures, separated by commas")
+    parser.add_argument("--all", action="store_true", help="also those that no page of the documentation shows")
     parser.add_argument("--languages", default=",".join(LOCALES), help="en, zh, or both")
     parser.add_argument("--looks", default="light", help=f"of {', '.join(LOOKS)}; separated by commas")
     parser.add_argument("--to", type=Path, default=IMAGES, help="folder of the pictures")
@@ -279,4 +202,4 @@ def _options() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import SettingError
-from core.language import Bilingual
+from core.language import Bilingual, Language
 from core.types import Timings, Usage
 from inference.protocol import ChatEngine
 from orchestrator.events import AnswerCompleted, AnswerEvent, ContextAssembled, ThinkingDelta
@@ -25,6 +25,10 @@ class Price:
     prompt: float
     completion: float
     currency: str = "USD"
+
+    def name_in(self, language: Language) -> str:
+        """The name in a language; one that has a single name is called by it in both."""
+        return self.name.split(" / ")[-1 if language == "zh" else 0]
 
 
 # Examples in the range of what services ask, for comparison only: every user sets their own.

@@ -97,7 +97,7 @@ _PROBE_TEXTS: Mapping[str, Bilingual] = {
         zh="用词与计算、换算、问时间的请求相似",
     ),
     "evidence_strong": Bilingual(en="your documents hold good evidence", zh="您的文档中有充分证据"),
-    "evidence_value": Bilingual(en="how close the best passage is", zh="最佳段落的接近程度"),
+    "evidence_value": Bilingual(en="a passage comes close to the question", zh="有段落与问题很接近"),
     "term_coverage": Bilingual(en="the words of the question stand in a passage", zh="问题中的词出现在某个段落中"),
     "says_little": Bilingual(en="too few words to know a passage by", zh="用词太少，难以据此认定段落"),
     "direct_call": Bilingual(en="its words name a call of a tool", zh="问题的措辞直接对应某个工具"),

@@ -13,6 +13,7 @@ from app.library import Summary, summaries
 from app.views import document_preview, retrieval
 from app.widgets import changes, jobs
 from app.widgets.answer_text import plain_label
+from app.widgets.paths import shown_path
 from app.widgets.scope import collection_name
 from app.wording import Wording
 from core.types import DEFAULT_COLLECTION
@@ -22,6 +23,8 @@ from retrieval.library import Library
 from retrieval.records import DocumentRecord, FailureRecord
 
 POLL_SECONDS = 0.5
+# The list says it, or only a machine asks for it.
+_TOLD_ELSEWHERE = ("status", "yield")
 PROFILES = ("accurate", "instant")
 
 
@@ -230,7 +233,7 @@ def _failures(name: str, failures: list[FailureRecord], words: Wording) -> None:
 def _card(library: Library, name: str, record: DocumentRecord, words: Wording) -> None:
     with st.container(border=True):
         st.markdown(f"**{plain_label(record.title or record.uri, 120)}**")
-        st.caption(plain_label(record.uri, 300))
+        st.caption(shown_path(record.uri))
         _facts(record, words)
         with st.expander(words("documents.preview", count=record.chunks)):
             document_preview.draw(library, name, record, words)
@@ -250,7 +253,7 @@ def _facts(record: DocumentRecord, words: Wording) -> None:
     facts = [
         (words.or_key("card", key), _fact(key, value, words))
         for key, value in record.card.items()
-        if isinstance(value, str | int | float) and value not in ("", 0)
+        if isinstance(value, str | int | float) and value not in ("", 0) and key not in _TOLD_ELSEWHERE
     ]
     with st.container(horizontal=True, gap="medium"):
         for label, value in facts:

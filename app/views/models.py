@@ -10,6 +10,7 @@ from app.doctor import Check, examine
 from app.models_command import EMBEDDED
 from app.widgets import changes, jobs
 from app.widgets.answer_text import plain_label
+from app.widgets.paths import shown_path
 from app.widgets.sidebar import model_name
 from app.wording import Wording
 from inference.protocol import ModelInfo
@@ -58,7 +59,7 @@ def _model(model: ModelInfo, words: Wording) -> None:
                 st.text(value)
         st.caption(plain_label(model.device, 200))
         if not session.is_shared():
-            st.caption(plain_label(model.path, 200))
+            st.caption(shown_path(model.path))
 
 
 def _others(box: Container, words: Wording) -> None:
@@ -143,7 +144,7 @@ def _settings(box: Container, words: Wording) -> None:
             changed["top_k"] = st.number_input(words("settings.top_k"), 1, 100, settings.top_k)
         if st.form_submit_button(words("settings.save"), type="primary"):
             _save(box, changed, words)
-    st.caption(words("settings.file", path=plain_label(str(settings.paths.settings_file), 200)))
+    st.caption(words("settings.file", path=shown_path(settings.paths.settings_file)))
 
 
 def _save(box: Container, changed: dict[str, Any], words: Wording) -> None:

@@ -157,8 +157,8 @@ def _bills(cells: Sequence[Cell], variants: Sequence[PromptTemplate], words: Wor
             st.caption(words("lab.total", tokens=f"{tokens:,}", seconds=f"{sum(cell.seconds for cell in mine):.1f}"))
             if price is not None and mine:
                 spent = f"{prompt_lab.bill(mine, price):.2f} {price.currency}"
-                name = price.name.split(" / ")[-1 if words.language == "zh" else 0]
-                st.caption(words("lab.cost", spent=plain_label(spent), name=plain_label(name)))
+                name = plain_label(price.name_in(words.language))
+                st.caption(words("lab.cost", spent=plain_label(spent), name=name))
             _keep_button(variant, f"keep_variant_{number}", words)
 
 

@@ -20,6 +20,8 @@ from retrieval.library import Library
 from retrieval.records import DocumentRecord
 
 SHOWN = 10
+# Characters beyond which a passage gets a window of so many pixels.
+LONG, TALLEST = 500, 190
 # Words of the question that a passage is said to hold, at most.
 _WORDS_SHOWN = 8
 
@@ -110,7 +112,9 @@ def _hit(collection: str, found: Retrieval, rank: int, scored: ScoredChunk, word
     with st.container(border=True, gap="small"):
         place = f", {words('sources.page', page=chunk.page)}" if chunk.page else ""
         st.markdown(f"**{rank} · {plain_label(_place(scored), 80)}**{place}")
-        st.text(chunk.text)
+        # A long passage is read in its place, so that the next one is seen too.
+        with st.container(height=TALLEST if len(chunk.text) > LONG else "content", border=False):
+            st.text(chunk.text)
         st.caption(" · ".join(reasons(found.query, scored, words)))
         with st.popover(words("retrieval.save"), icon=":material/school:"):
             _save(collection, found.query, scored, words)

@@ -8,6 +8,7 @@ from app import session
 from app.widgets import jobs, tool_form
 from app.widgets.answer_text import plain_label
 from app.widgets.approval import RISK_COLOURS
+from app.widgets.paths import shown_path
 from app.wording import Wording
 from core.types import Scope, ToolCall
 from tools.base import ToolEntry
@@ -33,7 +34,7 @@ def draw() -> None:
         # Tools of one's own run code with the rights of the server.
         return
     st.subheader(words("tools.yours"))
-    st.caption(words("tools.folder", path=plain_label(str(box.settings.paths.user_tools), 200)))
+    st.caption(words("tools.folder", path=shown_path(box.settings.paths.user_tools)))
     if st.button(words("tools.reload"), icon=":material/refresh:"):
         registry.reload()
     for problem in registry.problems:
@@ -50,7 +51,7 @@ def _tool(entry: ToolEntry, registry: ToolRegistry, words: Wording) -> None:
         st.badge(words(f"risk.{entry.risk}"), color=RISK_COLOURS[entry.risk])  # type: ignore[arg-type]
         st.write(plain_label(entry.description.in_(words.language), 500))
         if entry.origin != "built-in":
-            st.caption(plain_label(entry.origin, 200))
+            st.caption(shown_path(entry.origin))
         with st.form(f"try_{entry.name}", border=False):
             arguments = tool_form.draw(entry.parameters, f"argument_{entry.name}")
             label = words("tools.run_approved" if entry.needs_approval else "tools.run")

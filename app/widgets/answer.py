@@ -104,8 +104,7 @@ def _receipt(route: Route, words: Wording, answer_id: str, ask_again: Any) -> No
             st.write(words("receipt.by_you", mode=name))
         else:
             st.write(words("receipt.chosen", mode=name, confidence=f"{route.confidence:.0%}"))
-        for signal in route.signals:
-            st.caption(f"• {plain_label(signal.text.in_(words.language), 160)}")
+        st.caption("  \n".join(f"• {plain_label(signal.text.in_(words.language), 160)}" for signal in route.signals))
         others = _other_modes(route)
         if others:
             st.caption(words("receipt.try_other"))

@@ -12,9 +12,14 @@ from typing import Any
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from core.language import HAN
+
 # Private-use characters stand for the borders of a doubted sentence while Markdown is parsed.
 _OPEN, _CLOSE = "\ue000", "\ue001"
 _PRIVATE = re.compile("[\ue000-\uf8ff]")
+_HEADING = re.compile(r"(?m)^(#{1,6} )(\S.*)$")
+_WIDE = f"{HAN}\u3000-\u303f\uff00-\uffef"
+_BLANK = re.compile(rf"(?<=[{_WIDE}]) (?=\[\d{{1,2}}\])|(?<=\d\]) (?=[{HAN}])")
 _CITATION = re.compile(r"\[(\d{1,2})\]")
 
 
@@ -36,9 +41,14 @@ def quoted_html(text: str, answer_id: str = "", cited: Sequence[int] = ()) -> st
 
 def marked_passage_html(text: str, start: int, end: int) -> str:
     """A passage as escaped text with the characters from `start` to `end` marked; an empty span marks nothing."""
-    before, marked, after = text[:start], text[start:end], text[end:]
-    mark = f"<mark>{html.escape(marked)}</mark>" if marked.strip() else html.escape(marked)
-    return f'<div class="ff-passage">{html.escape(before)}{mark}{html.escape(after)}</div>'
+    before, marked, after = (passage_html(part) for part in (text[:start], text[start:end], text[end:]))
+    mark = f"<mark>{marked}</mark>" if marked.strip() else marked
+    return f'<div class="ff-passage">{before}{mark}{after}</div>'
+
+
+def passage_html(text: str) -> str:
+    """Text of a document, escaped and to the letter; lines that are headings look like headings."""
+    return _HEADING.sub(r'<span class="ff-sign">\1</span><strong>\2</strong>', html.escape(text))
 
 
 def plain_label(text: str, longest: int = 60) -> str:
@@ -95,4 +105,5 @@ def _text(_self: Any, tokens: Sequence[Token], index: int, _options: Any, env: A
         # `data-cite` is read by the click listener; without it the chip is still a readable number.
         return f'<button class="ff-cite" data-cite="{html.escape(env["answer"])}:{number}">{number}</button>'
 
-    return _CITATION.sub(chip, html.escape(tokens[index].content))
+    # The chips carry their own distance; between Chinese signs a blank would be one too many.
+    return _CITATION.sub(chip, _BLANK.sub("", html.escape(tokens[index].content)))

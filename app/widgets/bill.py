@@ -8,6 +8,7 @@ import streamlit as st
 
 from app import session
 from app.answer_view import AnswerView, events_of_view
+from app.prompt_lab import ANSWERS_OF_A_BILL
 from app.widgets.answer_text import plain_label
 from core.errors import FourfoldError
 from core.grounded_prompt import INSTRUCTION
@@ -26,21 +27,17 @@ _TEXTS = {
     "disagrees": Bilingual(
         "Cited, but the answer leans more on another source: {numbers}", "虽被引用，但回答更多依赖其他来源：{numbers}"
     ),
-    "waits": Bilingual("Being weighed, or not weighed.", "正在衡量，或未衡量。"),
-    "prompt": Bilingual(
-        "Prompt: {tokens} tokens, {cached} of them already read", "提示：{tokens} 个词元，其中 {cached} 个无需重读"
-    ),
-    "answer": Bilingual(
-        "Answer: {tokens} tokens, {thinking} of them thoughts", "回答：{tokens} 个词元，其中 {thinking} 个为思考"
-    ),
-    "took": Bilingual(
-        "{seconds:.1f} s, {speed:.0f} tokens a second, thoughts {thinking:.1f} s",
-        "{seconds:.1f} 秒，每秒 {speed:.0f} 个词元，思考 {thinking:.1f} 秒",
-    ),
-    "elsewhere": Bilingual("The same call elsewhere would cost", "同样的调用在别处的费用"),
+    "waits": Bilingual("Its sources have not been weighed yet.", "尚未衡量各来源。"),
+    "prompt": Bilingual("Read: {tokens:,} tokens", "读入：{tokens:,} 个词元"),
+    "cached": Bilingual(", {cached:,} of them known from before", "，其中 {cached:,} 个无需重读"),
+    "answer": Bilingual("Written: {tokens:,} tokens", "写出：{tokens:,} 个词元"),
+    "thoughts": Bilingual(", {thinking:,} of them thoughts", "，其中 {thinking:,} 个为思考"),
+    "took": Bilingual("{seconds:.1f} s, {speed:.0f} tokens a second", "{seconds:.1f} 秒，每秒 {speed:.0f} 个词元"),
+    "thought": Bilingual(", {thinking:.1f} s of them thoughts", "，其中思考 {thinking:.1f} 秒"),
+    "elsewhere": Bilingual("A thousand such answers elsewhere would cost", "同样的回答在别处一千次的费用"),
     "languages": Bilingual(
-        "The same words take {en} tokens in English and {zh} in Chinese on this model.",
-        "同样的内容在此模型上：英文 {en} 个词元，中文 {zh} 个词元。",
+        "The instruction of this program takes {en} tokens in English and {zh} in Chinese on this model.",
+        "本程序的指令在此模型上：英文 {en} 个词元，中文 {zh} 个词元。",
     ),
     "edit": Bilingual("Edit the prices (per million tokens)", "修改价格（每百万词元）"),
     "save": Bilingual("Keep the prices", "保存价格"),
@@ -59,6 +56,9 @@ def draw(view: AnswerView, answer_id: str) -> None:
     """A popover with the verdict on the sources and the bill; nothing where there is no finished answer."""
     box, language = session.container(), session.words().language
     if view.completed is None or not box.is_built or box.problem is not None:
+        return
+    if not (view.completed.usage.prompt_tokens or view.completed.usage.completion_tokens):
+        # Nothing was asked of a model: there is nothing to pay and nothing to weigh.
         return
     told = _say("help", language)
     card = st.popover(":material/receipt_long:", type="tertiary", help=told, key=f"bill_{answer_id}", on_change="rerun")
@@ -108,20 +108,25 @@ def weight_lines(found: Grounding, language: Language) -> list[str]:
 
 
 def _tokens(bill: Bill, language: Language) -> None:
-    st.write(_say("prompt", language, tokens=bill.prompt_tokens, cached=bill.cached_tokens))
+    cached = _say("cached", language, cached=bill.cached_tokens) if bill.cached_tokens else ""
+    st.write(_say("prompt", language, tokens=bill.prompt_tokens) + cached)
     parts = [f"{_ORIGINS[name].in_(language)} {count}" for name, count in bill.prompt_by_origin.items() if count]
     if parts:
         st.caption(" · ".join(parts))
-    st.write(_say("answer", language, tokens=bill.completion_tokens, thinking=bill.thinking_tokens))
-    took = {"seconds": bill.seconds, "speed": bill.tokens_per_second, "thinking": bill.thinking_seconds}
-    st.caption(_say("took", language, **took))
+    thoughts = _say("thoughts", language, thinking=bill.thinking_tokens) if bill.thinking_tokens else ""
+    st.write(_say("answer", language, tokens=bill.completion_tokens) + thoughts)
+    thought = _say("thought", language, thinking=bill.thinking_seconds) if bill.thinking_tokens else ""
+    st.caption(_say("took", language, seconds=bill.seconds, speed=bill.tokens_per_second) + thought)
 
 
 def _elsewhere(bill: Bill, prices: Sequence[Price], language: Language) -> None:
     st.write(_say("elsewhere", language))
     for price in prices:
-        asked = f"{bill.costs.get(price.name, 0.0):.6f} {price.currency}"
-        st.caption(f"{plain_label(price.name, 60)}: {plain_label(asked, 40)}")
+        spent = bill.costs.get(price.name, 0.0) * ANSWERS_OF_A_BILL
+        # A short answer costs fractions of a cent: two figures tell it, whatever it is.
+        asked = f"{f'{spent:,.2f}' if spent >= 1 else f'{spent:.2g}'} {price.currency}"
+        colon = "：" if language == "zh" else ": "
+        st.caption(f"{plain_label(price.name_in(language), 60)}{colon}{plain_label(asked, 40)}")
 
 
 def _editor(prices: Sequence[Price], answer_id: str, language: Language) -> None:

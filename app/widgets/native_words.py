@@ -44,6 +44,7 @@ CHINESE = {
     "Thumbs down": "踩",
     "Running...": "运行中…",
 }
+_TAGS: dict[Language, str] = {"en": "en", "zh": "zh-Hans"}
 PER_FILE = "每个文件最大 "
 
 _SCRIPT = """
@@ -52,6 +53,8 @@ const TEXTS = '[data-testid="stFileUploader"], [data-testid="InputInstructions"]
   + '[data-baseweb="popover"] [role="listbox"], [data-testid="stStatusWidget"]';
 const NAMED = 'button[aria-label], input[aria-label], [role="button"][aria-label]';
 export default function({ data }) {
+  // Screen readers speak, and browsers choose glyphs, by the language of the page.
+  document.documentElement.lang = data.language;
   const words = new Map(Object.entries(data.words));
   const translated = (text) => {
     const plain = text.trim();
@@ -97,4 +100,5 @@ def draw(language: Language) -> None:
     # After a switch of the language the words of before are told back.
     words = CHINESE if language == "zh" else {chinese: english for english, chinese in CHINESE.items()}
     component = st.components.v2.component("fourfold_native_words", js=_SCRIPT)
-    component(key="native_words", data={"words": words, "per_file": PER_FILE if language == "zh" else ""}, height=1)
+    said = {"words": words, "per_file": PER_FILE if language == "zh" else "", "language": _TAGS[language]}
+    component(key="native_words", data=said, height=1)

@@ -9,10 +9,11 @@ import streamlit as st
 
 from app import session
 from app.answer_view import AnswerView, view_of_message
-from app.library import surroundings
+from app.library import Surroundings, parts_on_pages, surroundings
 from app.pdf_page import page_picture
 from app.widgets import scope
-from app.widgets.answer_text import marked_passage_html, plain_label
+from app.widgets.answer_text import marked_passage_html, passage_html, plain_label
+from app.widgets.paths import shown_path
 from app.wording import Wording
 from core.types import Chunk
 from orchestrator.events import ContextAssembled, PromptSpan, Source
@@ -48,35 +49,42 @@ def _dialog(title: str, draw: Callable[[], None]) -> None:
 
 
 def _source(source: Source, view: AnswerView, words: Wording) -> None:
-    chunk = source.chunk.chunk
+    chunk, box = source.chunk.chunk, session.container()
+    start, end = _marked_span(source, view)
+    document = surroundings(box.parts().library, chunk) if box.state == "ready" else None
+    page = page_of(chunk, start, document)
     st.markdown(f"**{plain_label(chunk.title or chunk.uri, 120)}**")
     where = [plain_label(name, 60) for name in chunk.heading_path if name != chunk.title]
-    if chunk.page is not None:
-        where.append(words("sources.page", page=chunk.page))
+    if page is not None:
+        where.append(words("sources.page", page=page))
     if where:
         st.caption(" › ".join(where))
-    start, end = _marked_span(source, view)
-    _passage(chunk, start, end, words)
+    if document is not None:
+        _passage(chunk, (start, end), document, page)
+    else:
+        st.html(marked_passage_html(chunk.text, start, end))
+        if box.state == "ready":
+            st.caption(words("sources.removed"))
     if source.used:
         st.caption(words("sources.used"))
     else:
         st.caption(f"{words('sources.not_used')} {plain_label(source.reason.in_(words.language), 200)}")
-    st.caption(plain_label(chunk.uri, 200))
+    st.caption(shown_path(chunk.uri))
 
 
-def _passage(chunk: Chunk, start: int, end: int, words: Wording) -> None:
-    """The passage in its document: on the picture of its page where there is one, else in the text around it."""
-    box = session.container()
-    document = surroundings(box.parts().library, chunk) if box.state == "ready" else None
-    if document is None:
-        st.html(marked_passage_html(chunk.text, start, end))
-        if box.state == "ready":
-            st.caption(words("sources.removed"))
-        return
-    picture = None
-    if chunk.page is not None and document.record.media_type == "application/pdf":
+def page_of(chunk: Chunk, start: int, document: Surroundings | None) -> int | None:
+    """The page of the marked sentence: a passage may begin on the page before."""
+    at = chunk.start + start
+    found = parts_on_pages(document.pages, at, at + 1) if document is not None else {}
+    return next(iter(found), chunk.page)
+
+
+def _passage(chunk: Chunk, span: tuple[int, int], document: Surroundings, page: int | None) -> None:
+    """The passage in its document: on the picture of a page where there is one, else in the text around it."""
+    (start, end), picture = span, None
+    if page is not None and document.record.media_type == "application/pdf":
         marked = chunk.text[start:end] or chunk.text
-        picture = _picture(document.record.uri, document.record.content_hash, chunk.page, marked)
+        picture = _picture(document.record.uri, document.record.content_hash, page, marked)
     if picture is not None:
         st.image(picture, width="stretch")
     else:
@@ -101,7 +109,7 @@ def in_context_html(text: str, chunk: Chunk, start: int, end: int) -> str:
 
 
 def _pale(text: str, opening: str, closing: str) -> str:
-    return f'<div class="ff-pale">{opening}{html.escape(text.strip())}{closing}</div>' if text.strip() else ""
+    return f'<div class="ff-pale">{opening}{passage_html(text.strip())}{closing}</div>' if text.strip() else ""
 
 
 def _marked_span(source: Source, view: AnswerView) -> tuple[int, int]:
@@ -121,7 +129,7 @@ def _prompt(context: ContextAssembled, answer_id: str, words: Wording) -> None:
         session.close_panel()
         st.switch_page(session.page("xray"), query_params={"answer": answer_id})
     total = sum(context.tokens_by_origin.values())
-    st.caption(words("prompt.explained", total=total, budget=context.budget_tokens))
+    st.caption(words("prompt.explained", total=f"{total:,}", budget=f"{context.budget_tokens:,}"))
     counts = [
         f'<span class="ff-origin ff-{origin}">{html.escape(words(f"origin.{origin}"))} {tokens}</span>'
         for origin in ORIGINS

@@ -6,7 +6,7 @@ WORDS: dict[str, Bilingual] = {
     "title": Bilingual("X-ray", "X 光"),
     "lead": Bilingual(
         "Watch your own model read a text: every number below is computed by the model you chat with.",
-        "看你自己的模型怎样读一段文字：下面的每个数字都由与你聊天的模型算出。",
+        "看您自己的模型怎样读一段文字：下面的每个数字都由与您对话的模型算出。",
     ),
     "pictures": Bilingual(
         "Point at a picture, or tap it: its corner offers to save it as PNG, to show its numbers, to enlarge it.",
@@ -16,11 +16,11 @@ WORDS: dict[str, Bilingual] = {
     "run": Bilingual("X-ray", "分析"),
     "as_chat": Bilingual("As a chat turn", "作为一轮对话"),
     "as_chat_help": Bilingual(
-        "Wrapped in the model's own chat template, as the chat sends it.", "套上模型自己的对话模板，与聊天时相同。"
+        "Wrapped in the model's own chat template, as the chat sends it.", "套上模型自己的对话模板，与对话时相同。"
     ),
     "of_answer": Bilingual(
         "The prompt of an answer from your chat, exactly as the model got it.",
-        "聊天中某个回答的完整提示，与模型收到的一致。",
+        "对话中某个回答的完整提示，与模型收到的一致。",
     ),
     "with_its_adapter": Bilingual(
         "Run with the adapter “{name}”, as the answer was given.", "与给出此回答时一样，使用适配器“{name}”。"
@@ -210,7 +210,7 @@ WORDS: dict[str, Bilingual] = {
     "nothing_yet": Bilingual("Nothing written yet.", "还没有写出内容。"),
     "choose_answer": Bilingual(
         "Open an answer from the chat with its X-ray button, or give passages and an answer here.",
-        "在聊天中点击回答的 X 光按钮，或在此填写段落和答案。",
+        "在对话中点击回答的 X 光按钮，或在此填写段落和答案。",
     ),
     "your_passages": Bilingual("Passages, one per paragraph", "段落，每段一个"),
     "your_question": Bilingual("Question", "问题"),
@@ -277,17 +277,17 @@ WORDS: dict[str, Bilingual] = {
         "两个模型的分词不同；下面并列它们的下一个词元。",
     ),
     "dog_text": Bilingual("A dog's day in six words", "小狗的一天，六个词"),
-    "your_documents": Bilingual("Your documents", "你的文档"),
+    "your_documents": Bilingual("Your documents", "您的文档"),
     "given": Bilingual("after the word", "在这个词之后"),
     "next_word": Bilingual("next word", "下一个词"),
     "formula": Bilingual("P({b} | {a}) = count({a} {b}) / count({a} …)", "P({b} | {a}) = 次数({a} {b}) / 次数({a} …)"),
     "given_row": Bilingual("given (row)", "已知（行）"),
     "counted": Bilingual("Counted in this text:", "在这段文本中数出："),
     "same_word_model": Bilingual(
-        "The model you chat with, after “{word}” alone:", "与你聊天的模型，只给出“{word}”之后："
+        "The model you chat with, after “{word}” alone:", "与您对话的模型，只给出“{word}”之后："
     ),
     "dog_writes": Bilingual("It writes", "它写出"),
-    "no_documents": Bilingual("There are no documents in this collection yet.", "这个集合里还没有文档。"),
+    "no_documents": Bilingual("There are no documents in this collection yet.", "这个文档集里还没有文档。"),
     "part": Bilingual("part", "部分"),
     "million": Bilingual("parameters (millions)", "参数（百万）"),
     "megabytes": Bilingual("size (MB)", "大小（MB）"),

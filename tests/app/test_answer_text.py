@@ -52,6 +52,15 @@ def test_markdown_keeps_its_shape():
     assert rendered.count("<li>") == 2
 
 
+def test_chinese_stands_close_to_its_chips():
+    shown = answer_html("年假为 25 天。 [1] 法定节假日另计 [2]。", "a", [1, 2])
+    assert "。<button" in shown
+    assert "</button>法定" in shown
+    assert "另计<button" in shown
+    assert "年假为 25 天" in shown
+    assert "days. <button" in answer_html("25 days. [1]", "a", [1])
+
+
 def test_a_passage_is_escaped_and_its_span_marked():
     assert marked_passage_html("a <b> c", 2, 5) == '<div class="ff-passage">a <mark>&lt;b&gt;</mark> c</div>'
 

@@ -1,0 +1,495 @@
+"""What there is to see in the application: walks through it, each with the stops at which a picture is taken.
+
+A walk waits for what it needs to see, never for a time: a busy machine takes longer and shows the same.
+"""
+
+import contextlib
+import csv
+import re
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from playwright.sync_api import Error, Locator, Page, Position, TimeoutError, expect
+
+from app.widgets.xray_text import WORDS
+from app.wording import Wording
+from core.language import Language
+from ingest.samples import suggested_questions
+from interpretability.tour import TOUR, Stop
+
+# Milliseconds after which a click is held to be lost.
+CLICK_MS = 5_000
+# A tool of one's own that writes: it waits for a word.
+NOTE_TOOL = '''
+from langchain_core.tools import tool
+
+
+@tool(extras={"risk": "write"})
+def save_note(title: str, text: str) -> str:
+    """Save a note with a title and a text.
+
+    Args:
+        title: a few words
+        text: what the note says
+    """
+    return f"saved: {title}"
+'''
+_ASKED: dict[str, dict[Language, str]] = {
+    "refusal": {"en": "Who won the 1998 football world cup?", "zh": "1998 年世界杯的冠军是哪支球队？"},
+    "pdf": {"en": "When does the Harbour Festival take place?", "zh": "Harbour Festival 在什么时候举行？"},
+    "approval": {
+        "en": "Save a note with the title 'printer' and the text 'call the printer on Monday'",
+        "zh": "保存一条便签，标题“打印店”，内容“周一打电话给打印店”",
+    },
+    "first": {"en": "How long does the battery of the Lumen reading lamp last?", "zh": "灯会员的退货期限是多少天？"},
+}
+# For the pages that learn from examples: two labels, and things of which each pair makes a sentence.
+_LABELS: dict[Language, tuple[str, str]] = {"en": ("good", "bad"), "zh": ("好", "坏")}
+_THINGS: dict[Language, str] = {
+    "en": "sun sea bread rain noise dust tea wind",
+    "zh": "太阳 大海 面包 下雨 噪音 灰尘 热茶 大风",
+}
+_SENTENCE: dict[Language, str] = {"en": "{} and {} in the morning", "zh": "早上有{}和{}"}
+
+
+@dataclass(frozen=True)
+class Guest:
+    """A browser's page over the application, the words of its language, and the home folder of the application."""
+
+    page: Page
+    words: Wording
+    address: str
+    home: Path
+
+    def say(self, key: str, **values: object) -> str:
+        """A string of the page."""
+        return self.words(key, **values)
+
+    def xray(self, key: str) -> str:
+        """A string of the X-ray."""
+        return WORDS[key].in_(self.words.language)
+
+    def button(self, key: str, **values: object) -> Locator:
+        """A button by its words; one with a hint is drawn twice, for wide and for narrow pages."""
+        return self.page.get_by_role("button", name=self.say(key, **values), exact=True).locator("visible=true").first
+
+    def tab(self, name: str) -> None:
+        """Open a tab by its title."""
+        self.page.get_by_role("tab", name=name, exact=True).click()
+
+
+Go = Callable[[Guest], Generator[str]]
+
+
+@dataclass(frozen=True)
+class Walk:
+    """A way through the application; `go` yields the name of each stop when the page shows it."""
+
+    stops: tuple[str, ...]
+    go: Go
+
+
+WALKS: list[Walk] = []
+
+
+def walk(*stops: str) -> Callable[[Go], Go]:
+    """Enter a walk with its stops into the list."""
+
+    def enter(go: Go) -> Go:
+        WALKS.append(Walk(stops, go))
+        return go
+
+    return enter
+
+
+# --- chat
+
+
+@walk("welcome")
+def welcome(guest: Guest) -> Generator[str]:
+    """The empty conversation."""
+    open_start(guest)
+    yield "welcome"
+
+
+@walk("chat", "receipt", "bill", "source", "scope")
+def chat(guest: Guest) -> Generator[str]:
+    """A question that is routed by itself, its answer, and what stands behind it."""
+    page = guest.page
+    ask(guest, _ASKED["first"][guest.words.language], "auto")
+    yield "chat"
+    popover(page, "receipt_")
+    yield "receipt"
+    shut(page)
+    popover(page, "bill_")
+    page.get_by_test_id("stPopoverBody").get_by_test_id("stCaptionContainer").nth(1).wait_for()
+    yield "bill"
+    shut(page)
+    open_source(page)
+    yield "source"
+    leave_drawer(page)
+    page.locator(".st-key-scope_picker button:visible").first.click()
+    page.get_by_role("dialog").get_by_role("combobox").first.wait_for()
+    yield "scope"
+
+
+@walk("prompt")
+def prompt(guest: Guest) -> Generator[str]:
+    """What the model read; the default model writes no Chinese, so there a tool's answer is opened."""
+    if guest.words.language == "en":
+        ask(guest, _ASKED["first"]["en"], "rag")
+    else:
+        ask(guest, sample("zh", "tools"), "tools")
+    guest.button("prompt.open").click()
+    guest.page.get_by_role("dialog").locator(".ff-prompt").wait_for()
+    yield "prompt"
+
+
+@walk("chat-tools")
+def chat_tools(guest: Guest) -> Generator[str]:
+    """An answer by a tool."""
+    ask(guest, sample(guest.words.language, "tools"), "tools")
+    yield "chat-tools"
+
+
+@walk("chat-prompt")
+def chat_prompt(guest: Guest) -> Generator[str]:
+    """An answer by the model alone."""
+    ask(guest, sample(guest.words.language, "prompt"), "prompt")
+    yield "chat-prompt"
+
+
+@walk("refusal")
+def refusal(guest: Guest) -> Generator[str]:
+    """A question that the documents do not answer."""
+    ask(guest, _ASKED["refusal"][guest.words.language], "rag")
+    guest.button("answer.without_documents").wait_for()
+    yield "refusal"
+
+
+@walk("approval")
+def approval(guest: Guest) -> Generator[str]:
+    """A call that waits for a word."""
+    ask(guest, _ASKED["approval"][guest.words.language], "tools")
+    guest.button("approval.allow").wait_for()
+    yield "approval"
+
+
+@walk("source-pdf")
+def source_pdf(guest: Guest) -> Generator[str]:
+    """The page of a PDF with its passage."""
+    ask(guest, _ASKED["pdf"][guest.words.language], "rag")
+    open_source(guest.page)
+    yield "source-pdf"
+
+
+# --- documents
+
+
+@walk("documents", "document", "search")
+def documents(guest: Guest) -> Generator[str]:
+    """The ledger of the samples, one document of it, and the search."""
+    page = guest.page
+    open_page(guest, "documents")
+    ledger = page.get_by_test_id("stDataFrame").first
+    ledger.wait_for()
+    yield "documents"
+    # The boxes of the rows are painted on a canvas: the third row, in the column of the boxes.
+    click_until(ledger, page.get_by_test_id("stExpander").first, {"x": 16, "y": 122})
+    page.get_by_test_id("stExpander").first.locator("summary").click()
+    page.get_by_test_id("stExpander").first.locator("[data-testid=stHtml], img").first.wait_for()
+    yield "document"
+    guest.tab(guest.say("documents.tab_search"))
+    fill(page.get_by_role("textbox", name=guest.say("retrieval.query")), _ASKED["first"][guest.words.language])
+    page.locator("[data-testid=stText]:visible").first.wait_for()
+    yield "search"
+
+
+@walk("documents-new", "documents-read")
+def documents_read(guest: Guest) -> Generator[str]:
+    """A new collection, and what came of a folder with a file that cannot be read."""
+    page, folder = guest.page, guest.home / "harbour"
+    folder.mkdir(exist_ok=True)
+    for number in range(4):
+        text = f"The lighthouse of Port {number} was built in {1850 + number} and is {20 + number} metres tall.\n"
+        (folder / f"port-{number}.md").write_text(f"# Port {number}\n\n{text * 8}", encoding="utf-8")
+    (folder / "broken.pdf").write_bytes(b"%PDF-1.7 not really")
+    open_page(guest, "documents")
+    page.get_by_test_id("stDataFrame").first.wait_for()
+    page.get_by_test_id("stPopoverButton").filter(has_text=guest.say("documents.new")).first.click()
+    page.get_by_role("textbox", name=guest.say("documents.new_name")).wait_for()
+    yield "documents-new"
+    fill(page.get_by_role("textbox", name=guest.say("documents.new_name")), "harbour")
+    guest.button("documents.create").click()
+    expect(page.get_by_test_id("stPopoverBody")).to_have_count(0)
+    fill(page.get_by_role("textbox", name=guest.say("documents.folder")), f"~/{folder.name}")
+    guest.button("documents.add").click()
+    page.get_by_text(guest.say("documents.failed_files", count=1)).click()
+    yield "documents-read"
+
+
+# --- the pages that work on answers
+
+
+@walk("compare")
+def compare(guest: Guest) -> Generator[str]:
+    """One question, four ways."""
+    page = guest.page
+    open_page(guest, "compare")
+    page.get_by_role("textbox", name=guest.say("compare.question")).fill(_ASKED["first"][guest.words.language])
+    guest.button("compare.run").click()
+    guest.button("compare.to_chat").wait_for()
+    yield "compare"
+
+
+@walk("prompts", "prompts-kept")
+def prompts(guest: Guest) -> Generator[str]:
+    """Two variants, what the model said to each, and one that is kept."""
+    page = guest.page
+    open_page(guest, "prompts")
+    guest.button("lab.run").click()
+    page.get_by_role("button", name=guest.say("lab.keep")).nth(1).wait_for()
+    yield "prompts"
+    page.get_by_role("button", name=guest.say("lab.keep")).nth(1).click()
+    page.get_by_test_id("stPopoverBody").get_by_role("button", name=guest.say("lab.keep")).click()
+    page.get_by_text(guest.say("lab.kept"), exact=True).first.wait_for()
+    guest.tab(guest.say("lab.tab_kept"))
+    guest.button("lab.unuse").wait_for()
+    yield "prompts-kept"
+
+
+@walk("prompts-search")
+def prompts_search(guest: Guest) -> Generator[str]:
+    """The search over labelled examples: what it found."""
+    page = guest.page
+    open_page(guest, "prompts")
+    guest.tab(guest.say("lab.tab_search"))
+    give_file(guest, moods(guest))
+    guest.button("lab.search").click()
+    page.get_by_text(guest.say("lab.ranking")).wait_for()
+    yield "prompts-search"
+
+
+@walk("exam", "exam-results", "exam-change", "jobs")
+def exam(guest: Guest) -> Generator[str]:
+    """Questions from the samples, an exam with them, a change that is tried, and the jobs that all this was."""
+    page = guest.page
+    open_page(guest, "exam")
+    page.get_by_role("spinbutton", name=guest.say("exam.how_many")).fill("6")
+    guest.button("exam.propose").click()
+    guest.button("exam.keep_all").wait_for()
+    yield "exam"
+    guest.button("exam.keep_all").click()
+    guest.button("exam.keep_all").wait_for(state="detached")
+    guest.tab(guest.say("exam.tab_sit"))
+    page.get_by_role("button", name=re.compile(f"^{re.escape(guest.say('exam.sit', count=0)[:2])}")).last.click()
+    page.get_by_test_id("stTable").first.wait_for()
+    yield "exam-results"
+    guest.tab(guest.say("exam.tab_try"))
+    page.get_by_role("spinbutton", name=guest.say("settings.top_k")).fill("1")
+    guest.button("exam.try").click()
+    page.locator(".st-key-use_settings button").wait_for()
+    yield "exam-change"
+    page.locator(".st-key-open_jobs button:visible").first.click()
+    page.get_by_role("dialog").get_by_text(guest.say("jobs.kind_exam")).first.wait_for()
+    yield "jobs"
+
+
+@walk("tools", "tool")
+def tools(guest: Guest) -> Generator[str]:
+    """What the model may call, and one of them called by hand."""
+    page = guest.page
+    open_page(guest, "tools")
+    card = page.get_by_test_id("stExpander").filter(has_text="calculator").first
+    card.wait_for()
+    yield "tools"
+    card.locator("summary").click()
+    page.get_by_role("textbox", name="expression").fill("15% of 240")
+    card.get_by_role("button", name=guest.say("tools.run")).click()
+    card.get_by_test_id("stCode").wait_for()
+    yield "tool"
+
+
+@walk("finetune", "finetune-new", "finetune-checked", "finetune-running")
+def finetune(guest: Guest) -> Generator[str]:
+    """The adapters, and a new one from its examples to its training."""
+    page = guest.page
+    open_page(guest, "finetune")
+    page.get_by_test_id("stTable").first.wait_for()
+    yield "finetune"
+    guest.tab(guest.say("finetune.new"))
+    yield "finetune-new"
+    page.get_by_role("textbox", name=guest.say("finetune.name")).fill("moods")
+    give_file(guest, moods(guest))
+    guest.button("finetune.check").click()
+    guest.button("finetune.train").wait_for()
+    page.get_by_text(guest.say("finetune.examples"), exact=True).click()
+    yield "finetune-checked"
+    guest.button("finetune.train").click()
+    guest.tab(guest.say("finetune.adapters"))
+    page.get_by_test_id("stVegaLiteChart").first.wait_for()
+    try:
+        yield "finetune-running"
+    finally:
+        # It would go on without the application.
+        guest.button("finetune.cancel").click()
+        guest.button("finetune.cancel").wait_for(state="detached")
+
+
+# --- the model
+
+
+def xray(guest: Guest, stop: Stop) -> Generator[str]:
+    """One stop of the tour."""
+    page = guest.page
+    open_page(guest, "xray")
+    click_until(
+        page.get_by_role("tab", name=guest.xray(f"tab_{stop.key}"), exact=True),
+        page.get_by_text(stop.sentence.in_(guest.words.language), exact=True),
+    )
+    if stop.key == "loop":
+        page.get_by_role("button", name=guest.xray("play"), exact=True).click()
+        page.get_by_text(guest.xray("written")).first.wait_for()
+    elif stop.key != "passages":
+        page.get_by_test_id("stVegaLiteChart").first.wait_for()
+    yield name_of(stop)
+
+
+def name_of(stop: Stop) -> str:
+    """The picture of a stop of the tour."""
+    return "xray" if stop is TOUR[0] else f"xray-{stop.key}"
+
+
+WALKS.extend(Walk((name_of(stop),), partial(xray, stop=stop)) for stop in TOUR)
+
+
+@walk("xray-answer")
+def xray_answer(guest: Guest) -> Generator[str]:
+    """Which passage an answer used; in Chinese the default model writes none, so an English one is asked."""
+    ask(guest, _ASKED["first"]["en"], "rag")
+    guest.page.locator("[class*=st-key-xray_] button:visible").first.click()
+    guest.page.get_by_role("button", name=guest.xray("find_out"), exact=True).click()
+    guest.page.get_by_test_id("stVegaLiteChart").first.wait_for()
+    yield "xray-answer"
+
+
+@walk("models", "models-others", "models-examined")
+def models(guest: Guest) -> Generator[str]:
+    """The model, what else can be had, and what is missing."""
+    page = guest.page
+    open_page(guest, "models")
+    page.get_by_text(guest.say("models.quantisation"), exact=True).wait_for()
+    yield "models"
+    page.get_by_text(guest.say("models.others"), exact=True).click()
+    page.get_by_text("qwen3-0.6b").first.wait_for()
+    yield "models-others"
+    page.get_by_text(guest.say("models.others"), exact=True).click()
+    guest.button("doctor.run").click()
+    page.get_by_text("llama-cpp-python").first.wait_for()
+    yield "models-examined"
+
+
+# --- steps
+
+
+def sample(language: Language, mode: str) -> str:
+    """The sample question that the welcome offers for a mode."""
+    return next(each.text for each in suggested_questions() if (each.language, each.mode) == (language, mode))
+
+
+def ask(guest: Guest, text: str, mode: str) -> None:
+    """Ask in an empty conversation and wait for the end of the answer."""
+    page = guest.page
+    open_start(guest)
+    way = page.get_by_role("radio", name=guest.say(f"mode.{mode}"))
+    click_until(way, page.get_by_role("radio", name=guest.say(f"mode.{mode}"), checked=True))
+    fill(page.get_by_role("textbox", name=guest.say("chat.placeholder")), text)
+    expect(page.locator(".ff-question")).to_have_text(text)
+    guest.button("answer.again").wait_for()
+    at_rest(page)
+
+
+def open_page(guest: Guest, path: str) -> None:
+    """Go to a page of the application and wait for its title."""
+    guest.page.goto(guest.address + path)
+    guest.page.locator("h1").first.wait_for()
+    at_rest(guest.page)
+
+
+def open_start(guest: Guest) -> None:
+    """The welcome, once the model is there: a picture that says "loading" would be true for a moment only."""
+    guest.page.goto(guest.address)
+    guest.page.get_by_role("heading", name=guest.say("welcome.title")).wait_for()
+    guest.page.get_by_text(guest.say("model.local")).first.wait_for(state="attached")
+    at_rest(guest.page)
+
+
+def at_rest(page: Page) -> None:
+    """Wait until the program draws nothing: what is clicked while it draws is lost."""
+    page.locator("[data-test-script-state=notRunning]").first.wait_for(state="attached")
+
+
+def fill(field: Locator, text: str) -> None:
+    """Type into a field and say that it is all."""
+    field.fill(text)
+    field.press("Enter")
+
+
+def give_file(guest: Guest, path: Path) -> None:
+    """Give a file to the upload field that is seen."""
+    guest.page.locator("[data-testid=stFileUploader]:visible input[type=file]").first.set_input_files(str(path))
+    guest.page.get_by_text(path.name).locator("visible=true").first.wait_for()
+
+
+def popover(page: Page, key: str) -> None:
+    """Open the popover whose key begins so."""
+    button = page.locator(f"[class*=st-key-{key}] button:visible").last
+    click_until(button, page.get_by_test_id("stPopoverBody"))
+
+
+def shut(page: Page) -> None:
+    """Close the popover that is open."""
+    page.keyboard.press("Escape")
+    expect(page.get_by_test_id("stPopoverBody")).to_have_count(0)
+
+
+def open_source(page: Page) -> None:
+    """The passage behind the first chip."""
+    chip = page.locator("[class*=st-key-sources_] button:visible").first
+    click_until(chip, page.get_by_role("dialog").locator(".ff-passage, img").first)
+
+
+def leave_drawer(page: Page) -> None:
+    """Close the drawer that is open."""
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    at_rest(page)
+
+
+def click_until(target: Locator, seen: Locator, place: Position | None = None) -> None:
+    """Click until it shows: what is clicked in the moment in which the page is drawn anew is lost."""
+    for _ in range(20):
+        # A second click finds the way barred where the first one was only slow to show.
+        with contextlib.suppress(TimeoutError):
+            target.click(position=place, timeout=CLICK_MS)
+        try:
+            seen.wait_for(timeout=2 * CLICK_MS)
+        except TimeoutError:
+            continue
+        return
+    raise Error("nothing came of a click")
+
+
+def moods(guest: Guest) -> Path:
+    """A file of labelled examples in the language of the page."""
+    path, language = guest.home / "moods.csv", guest.words.language
+    things = _THINGS[language].split()
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", "label"])
+        for place, first in enumerate(things):
+            for other, second in enumerate(things):
+                writer.writerow([_SENTENCE[language].format(first, second), _LABELS[language][place > other]])
+    return path
