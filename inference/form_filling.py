@@ -12,7 +12,7 @@ from typing import Any
 
 from core.types import SamplingSettings
 from inference.call_schema import function_of
-from inference.form_layout import FITS, FITS_NOT, LEFT_OUT, argument_line, fit_line, form_opening
+from inference.form_layout import FITS, LEFT_OUT, argument_line, fit_line, form_opening
 from inference.grounding import Grounding
 from inference.protocol import ChatEngine, GeneratedText, GenerationRequest, JsonSchema
 from inference.value_grammar import ValueGrammar, only_line
@@ -24,19 +24,13 @@ LONGEST_VALUE = 160
 class FormFiller:
     """Fills in forms with one engine. `adapter` names one that was trained on `inference.form_layout`, if there is any.
 
-    With it the model itself decides whether a form fits and which optional arguments stay empty; without it, optional
-    arguments are asked for where the question speaks of them.
+    With it the model itself decides which optional arguments stay empty; without it, they are asked for where the
+    question speaks of them.
     """
 
     engine: ChatEngine
     adapter: str = ""
     is_cancelled: Callable[[], bool] = lambda: False
-
-    def fit(self, question: str, tool: JsonSchema) -> float:
-        """How much likelier the adapter finds that the function fits than that it does not, in nats."""
-        opening = form_opening(question, function_of(tool)) + fit_line()
-        yes, no = (sum(self.engine.log_probabilities(opening, word, self.adapter)) for word in (FITS, FITS_NOT))
-        return yes - no
 
     def fill(
         self, question: str, tool: JsonSchema, grounding: Grounding | None = None

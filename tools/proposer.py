@@ -24,8 +24,6 @@ FITTING = 0.40
 # A part of a question names a function of its own where it is this near to it, and so much nearer than to the function
 # that the whole question is about.
 PART_FITTING, PART_MARGIN = 0.40, 0.10
-# Where an adapter decides as well, more may come before it; it refuses below so many nats.
-WITH_ADAPTER_FITTING, LEAST_FIT = 0.30, 0.0
 MOST_CALLS = 8
 
 
@@ -62,8 +60,6 @@ class CallProposer:
         calls: list[ToolCall] = []
         begun: list[ToolCall] = []
         for function, text in self.wanted(question, tools):
-            if filler.adapter and filler.fit(text, function) < LEAST_FIT:
-                continue
             filled = ToolCall(
                 "", function["name"], filler.fill(text, function)[0] if _has_numbers(text, function) else {}
             )
@@ -86,8 +82,7 @@ class CallProposer:
         chosen = _by_parts(scores[1:], parts, best) if len(parts) > 1 else {}
         if len(chosen) < 2:
             # One function: what the whole question is about.
-            fitting = WITH_ADAPTER_FITTING if self.adapter() else FITTING
-            chosen = {best: question} if scores[0, best] >= fitting else {}
+            chosen = {best: question} if scores[0, best] >= FITTING else {}
         return [(functions[at], text) for at, text in chosen.items()]
 
     @cached_property

@@ -128,7 +128,9 @@ def _steps(model: Trainee, run: Run, checked: Sequence[Pack], progress: Progress
             if step <= progress.step:
                 continue
             progress = _one_step(model, run, batch, replace(progress, step=step, total_steps=total, epoch=epoch))
-            if checked and (place % every == 0 or step == total):
+            # Where the clock ends the run, its last state is judged like any other: it may be the best.
+            is_last = step == total or _share_done(run, progress) >= 1
+            if checked and (place % every == 0 or is_last):
                 progress = _checked(progress, model.held_out_loss(checked))
             yield progress
 

@@ -152,7 +152,7 @@ def test_a_chat_turn_is_billed_by_origin(box: Container):
 def test_an_adapter_is_switched_on_and_off(box: Container):
     page = opened("en", "compare")
     choice = next(one for one in page.selectbox if one.label == WORDS["adapter_on"].en)
-    assert choice.options == ["grounded"]
+    assert choice.options == ["grounded", "tools"]
     assert choice.value is None
     before = len(whole_specs(page))
     choice.select_index(0).run()

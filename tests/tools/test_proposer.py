@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from core.types import ToolCall
 from inference.fakes import FakeEngine
-from inference.form_layout import FITS, FITS_NOT, form_opening
 from inference.spelled_dates import dates_in, wants_iso_date
 from retrieval.fakes import HashEmbedder
 from tools.likeness import Descriptions, likeness
@@ -76,18 +75,6 @@ def test_a_number_that_nobody_said_is_left_to_a_person() -> None:
     proposals = CallProposer(engine, WordEmbedder()).proposals("reserve a table, people are coming", [BOOK])
     assert (proposals.calls, [dict(call.arguments) for call in proposals.begun]) == ((), [{}])
     assert engine.requests == []
-
-
-def test_an_adapter_may_refuse_what_the_encoder_found() -> None:
-    opening = form_opening("the weather in the city Rome", WEATHER) + "fits:"
-
-    class Refusing(FakeEngine):
-        def log_probabilities(self, prompt: str, continuation: str, adapter: str = "") -> list[float]:
-            assert (prompt, adapter) == (opening, "tools")
-            return [{FITS: -3.0, FITS_NOT: -0.1}[continuation]]
-
-    proposer = CallProposer(Refusing([' "Rome"\n']), WordEmbedder(), lambda: "tools")
-    assert proposer.propose("the weather in the city Rome", [WEATHER]) == ()
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,12 @@ def test_a_run_with_a_time_limit_ends_at_it(tmp_path: Path) -> None:
     assert end.step == 1
 
 
+def test_the_last_state_of_a_run_that_the_clock_ends_is_judged_and_kept(tmp_path: Path) -> None:
+    run = run_in(tmp_path, replace(RECIPE, max_minutes=1e-9), held_out=4)
+    end = train(Counter([2.0]), run, lambda _progress: None, lambda: False)
+    assert (end.step, end.held_out_loss, run.best.exists()) == (1, 2.0, True)
+
+
 @pytest.fixture
 def run(tiny: GgufModel, tmp_path: Path) -> Run:
     recipe = TrainingRecipe(
