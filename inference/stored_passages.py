@@ -23,6 +23,7 @@ WORTH_STORING = 32
 BUDGET_BYTES = 256 * 1024 * 1024
 
 Range = tuple[int, int]
+# The adapter, what every prompt begins with, a passage without its first tokens: its number may change.
 _Key = tuple[str, tuple[int, ...], tuple[int, ...]]
 
 
@@ -58,23 +59,23 @@ class StoredPassages:
             known = self._cache.cut(len(head))
         elif known < len(head):
             read(tokens[known : len(head)])
-        keys = [(adapter, head, tuple(tokens[start:end])) for start, end in ahead]
-        for key in keys:
-            self._store(key)
+        keys = [(adapter, head, tuple(tokens[start + FIRST_TOKENS : end])) for start, end in ahead]
+        for key, (start, end) in zip(keys, ahead, strict=True):
+            self._store(key, tokens[start:end])
         return known, sum(self._put(tokens, it, key, read) for it, key in zip(ahead, keys, strict=True))
 
     def _fits(self, passage: Range) -> bool:
         return WORTH_STORING <= passage[1] - passage[0] <= self._model.n_batch
 
-    def _store(self, key: _Key) -> None:
+    def _store(self, key: _Key, passage: Sequence[int]) -> None:
         """Read a passage alone behind the beginning, while nothing else stands there; it costs what reading costs."""
-        _, head, passage = key
+        begin = len(key[1])
         if key in self._states:
             self._states.move_to_end(key)
-        elif len(self._cache.live) == len(head):
-            self._model.decode(passage, len(head))
+        elif len(self._cache.live) == begin:
+            self._model.decode(passage, begin)
             self._states[key] = self._model.save_state()
-            self._model.truncate(len(head))
+            self._model.truncate(begin)
         while len(self._states) > 1 and self.bytes > self._budget:
             self._states.popitem(last=False)
 

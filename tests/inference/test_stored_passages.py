@@ -70,6 +70,29 @@ def test_the_usage_tells_what_was_not_read(storing: LocalEngine):
     assert (again.usage.stored_tokens, again.usage.cached_tokens) == (0, again.usage.prompt_tokens - 1)
 
 
+def test_a_passage_under_another_number_is_the_same_passage(model: LoadedModel):
+    cache = PrefixCache(model, 0)
+    stored = StoredPassages(model, cache)
+    head = model.tokenize("Read this.\n")
+    last = model.tokenize("[1] Town\n" + MARKET + "\n")
+    read: list[int] = []
+
+    def reading(tokens: Sequence[int]) -> None:
+        read.extend(tokens)
+        model.decode(tokens, len(cache.live))
+        cache.extend(tokens)
+
+    sizes = []
+    for number in (3, 2):
+        cache.forget()
+        passage = model.tokenize(f"[{number}] Town\n" + TOWER + "\n")
+        ends = [len(head), len(head) + len(passage), len(head) + len(passage) + len(last)]
+        _, taken = stored.lay_out([*head, *passage, *last], list(pairwise(ends)), "", reading)
+        assert taken == len(passage) - FIRST_TOKENS
+        sizes.append(stored.bytes)
+    assert sizes[0] == sizes[1]
+
+
 def test_without_the_setting_every_passage_is_read(engine: LocalEngine):
     assert finished(engine.generate(asked(engine, "When?", [MARKET, TOWER, BRIDGE]))).usage.stored_tokens == 0
 
@@ -83,6 +106,7 @@ def model(model_path: Path) -> Iterator[LoadedModel]:
 
 def test_the_budget_holds_and_a_moved_passage_lies_where_it_should(model: LoadedModel):
     cache = PrefixCache(model, 0)
+    cache.forget()
     head, *passages = [model.tokenize(text) for text in ("Read this.\n", TOWER, BRIDGE, MARKET)]
     one = 25_000 * (len(head) + max(map(len, passages)))
     stored = StoredPassages(model, cache, budget_bytes=2 * one)
