@@ -35,8 +35,9 @@ _SECONDS = 60.0
 _SECONDS_TO_CONNECT = 10.0
 _SECONDS_TO_SETTLE = 600.0
 _SEARCH_WIDTH = 200
-# So much further than what is wanted goes the walk, as here.
-_WALK = 12
+# So much further than what is wanted goes the walk: Milvus puts vectors into its graph in the order of the documents,
+# and finds those that came last, about something else, by a long one only.
+_WALK = 24
 # Milvus refuses requests of more than 64 MiB; a row of words has at most some 120,000 characters.
 _ROWS_AT_ONCE = 2_000
 _CHARACTERS_AT_ONCE = 8_000_000
@@ -340,7 +341,7 @@ def _schemas(dimension: int) -> tuple[Any, Any]:
 def _indexes(client: MilvusClient) -> tuple[Any, Any]:
     """The indexes of the two."""
     vectors, words = client.prepare_index_params(), client.prepare_index_params()
-    vectors.add_index("embedding", index_type="HNSW", metric_type="IP", params={"M": 16, "efConstruction": 100})
+    vectors.add_index("embedding", index_type="HNSW", metric_type="IP", params={"M": 32, "efConstruction": 400})
     words.add_index("nothing", index_type="BIN_FLAT", metric_type="HAMMING")
     words.add_index("bucket", index_type="STL_SORT")
     return vectors, words

@@ -25,8 +25,8 @@ from retrieval.lexical_index import Field, LexicalHit, LexicalQuery, rounded_len
 from retrieval.protocol import Vectors
 
 _SECONDS_TO_CONNECT = 10.0
-# Few enough chunks of a filter are compared one by one: exact, and quicker than a graph that is led astray by it.
-_EXACT_BELOW = 20_000
+# So few chunks are compared one by one: exact, and where a filter leaves them quicker than a graph led astray by it.
+_EXACT_BELOW = 50_000
 _SEARCH_WIDTH = 200
 # So much further than what is wanted goes the walk, as here; pgvector takes no more than 1,000.
 _WALK, _GREATEST_WIDTH = 12, 1_000
@@ -55,7 +55,7 @@ CREATE TABLE IF NOT EXISTS {chunks} (
 );
 CREATE INDEX IF NOT EXISTS {by_document} ON {chunks} (document);
 CREATE INDEX IF NOT EXISTS {by_vector} ON {chunks}
-    USING hnsw (embedding vector_ip_ops) WITH (m = 16, ef_construction = 100);
+    USING hnsw (embedding vector_ip_ops) WITH (m = 24, ef_construction = 300);
 CREATE TABLE IF NOT EXISTS {postings} (
     field smallint NOT NULL, term text NOT NULL, number bigint NOT NULL, count smallint NOT NULL, length int NOT NULL,
     places int[] NOT NULL, PRIMARY KEY (field, term, number)
@@ -70,7 +70,7 @@ class PostgresBackend:
     def __init__(self, url: str, exact_below: int = _EXACT_BELOW) -> None:
         """`url` as libpq reads it: postgresql://user:password@host:port/database.
 
-        A filter that leaves at most `exact_below` chunks is searched one by one.
+        At most `exact_below` chunks, of the whole or left by a filter, are compared one by one.
         """
         self.exact_below = exact_below
         known = conninfo_to_dict(url)
@@ -183,17 +183,20 @@ class PostgresCollection:
         return {"chunks": int(row[0]), "vectors": int(row[1])}
 
     def search_vectors(self, vector: Vectors, top_k: int, documents: Collection[int] | None = None) -> list[DenseHit]:
-        """The nearest chunks, best first: by the graph, or one by one where a filter leaves few."""
-        wanted = _as_text(vector)
+        """The nearest chunks, best first: one by one where there are few, or a filter leaves few, else by the graph."""
+        asked = {"vector": _as_text(vector), "top_k": top_k, "documents": None if documents is None else [*documents]}
+        chosen = sql.SQL("embedding IS NOT NULL" + ("" if documents is None else " AND document = ANY(%(documents)s)"))
+        query = sql.SQL(
+            "SELECT number, -(embedding <#> %(vector)s::vector) FROM {} WHERE {}"
+            " ORDER BY embedding <#> %(vector)s::vector, number LIMIT %(top_k)s"
+        ).format(self._chunks, chosen)
         with self._backend.connection() as connection, connection.transaction():
+            if self._leaves_few(connection, chosen, asked):
+                # Only the graph is read by an index scan of this kind.
+                connection.execute("SET LOCAL enable_indexscan = off")
             width = max(_SEARCH_WIDTH, min(_GREATEST_WIDTH, _WALK * top_k))
             connection.execute(f"SET LOCAL hnsw.ef_search = {width}")
             connection.execute("SET LOCAL hnsw.iterative_scan = strict_order")
-            asked = {"vector": wanted, "top_k": top_k, "documents": None if documents is None else list(documents)}
-            query = sql.SQL(
-                "{} number, -(embedding <#> %(vector)s::vector) FROM {}"
-                " ORDER BY embedding <#> %(vector)s::vector, number LIMIT %(top_k)s"
-            ).format(*self._source(connection, asked))
             rows = connection.execute(query, asked).fetchall()
         return sorted((DenseHit(row[0], float(row[1])) for row in rows), key=lambda hit: (-hit.score, hit.number))
 
@@ -230,17 +233,15 @@ class PostgresCollection:
             connection.execute(sql.SQL("DROP TABLE IF EXISTS {}, {}").format(self._chunks, self._postings))
             connection.execute("DELETE FROM fourfold.collections WHERE id = %s", (self._id,))
 
-    def _source(self, connection: psycopg.Connection[Any], asked: Mapping[str, Any]) -> tuple[sql.Composable, ...]:
-        """The beginning of the query, and the rows that it looks at."""
-        every = sql.SQL("{} WHERE embedding IS NOT NULL").format(self._chunks)
+    def _leaves_few(self, connection: psycopg.Connection[Any], chosen: sql.SQL, asked: Mapping[str, Any]) -> bool:
+        """Whether so few chunks are looked at that each can be compared."""
         if asked["documents"] is None:
-            return sql.SQL("SELECT"), every
-        chosen = sql.SQL("{} AND document = ANY(%(documents)s)").format(every)
-        row = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(chosen), asked).fetchone()
-        if row and row[0] > self._backend.exact_below:
-            return sql.SQL("SELECT"), chosen
-        few = sql.SQL("WITH few AS MATERIALIZED (SELECT number, embedding FROM {}) SELECT").format(chosen)
-        return few, sql.SQL("few")
+            # The watermark is at least the number of vectors, and need not be counted.
+            row = connection.execute("SELECT vectors FROM fourfold.collections WHERE id = %s", (self._id,)).fetchone()
+        else:
+            counted = sql.SQL("SELECT count(*) FROM {} WHERE {}").format(self._chunks, chosen)
+            row = connection.execute(counted, asked).fetchone()
+        return row is None or row[0] <= self._backend.exact_below
 
     def _put_rows(self, connection: psycopg.Connection[Any], rows: Sequence[Row]) -> None:
         if not rows:
