@@ -54,28 +54,29 @@ class StoredPassages:
         if not ahead:
             return known, 0
         head = tuple(tokens[: passages[0][0]])
-        if len(head) < known <= len(head) + FIRST_TOKENS:
-            # All begin alike, with a bracket: not worth more than a place to store new ones.
-            known = self._cache.cut(len(head))
-        elif known < len(head):
-            read(tokens[known : len(head)])
+        read(tokens[known : len(head)])
         keys = [(adapter, head, tuple(tokens[start + FIRST_TOKENS : end])) for start, end in ahead]
-        for key, (start, end) in zip(keys, ahead, strict=True):
-            self._store(key, tokens[start:end])
+        self._store_missing(keys, [tokens[slice(*passage)] for passage in ahead])
         return known, sum(self._put(tokens, it, key, read) for it, key in zip(ahead, keys, strict=True))
 
     def _fits(self, passage: Range) -> bool:
         return WORTH_STORING <= passage[1] - passage[0] <= self._model.n_batch
 
-    def _store(self, key: _Key, passage: Sequence[int]) -> None:
-        """Read a passage alone behind the beginning, while nothing else stands there; it costs what reading costs."""
-        begin = len(key[1])
-        if key in self._states:
-            self._states.move_to_end(key)
-        elif len(self._cache.live) == begin:
+    def _store_missing(self, keys: Sequence[_Key], passages: Sequence[Sequence[int]]) -> None:
+        """Read each new passage alone behind the beginning, the rest set aside meanwhile, at the cost of reading it."""
+        for key in keys:
+            if key in self._states:
+                self._states.move_to_end(key)
+        new = [(key, passage) for key, passage in zip(keys, passages, strict=True) if key not in self._states]
+        if not new:
+            return
+        live, aside = list(self._cache.live), self._model.save_state()
+        begin = self._cache.cut(len(keys[0][1]))
+        for key, passage in new:
             self._model.decode(passage, begin)
             self._states[key] = self._model.save_state()
             self._model.truncate(begin)
+        self._cache.live = live if self._model.restore_state(aside) else []
         while len(self._states) > 1 and self.bytes > self._budget:
             self._states.popitem(last=False)
 

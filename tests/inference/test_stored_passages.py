@@ -1,6 +1,6 @@
 """Passages that were read before are put into other prompts: exact where nothing stands before, told in the usage."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -75,26 +75,40 @@ def test_a_passage_under_another_number_is_the_same_passage(model: LoadedModel):
     stored = StoredPassages(model, cache)
     head = model.tokenize("Read this.\n")
     last = model.tokenize("[1] Town\n" + MARKET + "\n")
-    read: list[int] = []
-
-    def reading(tokens: Sequence[int]) -> None:
-        read.extend(tokens)
-        model.decode(tokens, len(cache.live))
-        cache.extend(tokens)
-
     sizes = []
     for number in (3, 2):
         cache.forget()
         passage = model.tokenize(f"[{number}] Town\n" + TOWER + "\n")
         ends = [len(head), len(head) + len(passage), len(head) + len(passage) + len(last)]
-        _, taken = stored.lay_out([*head, *passage, *last], list(pairwise(ends)), "", reading)
+        _, taken = stored.lay_out([*head, *passage, *last], list(pairwise(ends)), "", reader(model, cache))
         assert taken == len(passage) - FIRST_TOKENS
         sizes.append(stored.bytes)
     assert sizes[0] == sizes[1]
 
 
+def test_new_passages_behind_a_known_one_are_stored_too(storing: LocalEngine):
+    list(storing.generate(asked(storing, "When?", [TOWER + BRIDGE, MARKET, TOWER])))
+    # The first passage is known in its place; the one behind it is new there, and then is known anywhere.
+    behind = finished(storing.generate(asked(storing, "Which colour?", [TOWER + BRIDGE, BRIDGE + MARKET, TOWER])))
+    assert behind.usage.stored_tokens > 0
+    moved = asked(storing, "What is sold?", [BRIDGE + MARKET, TOWER + BRIDGE, TOWER])
+    end = finished(storing.generate(moved))
+    assert end.usage.stored_tokens == sum(passage_tokens(storing, moved, at) - FIRST_TOKENS for at in (0, 1))
+
+
 def test_without_the_setting_every_passage_is_read(engine: LocalEngine):
     assert finished(engine.generate(asked(engine, "When?", [MARKET, TOWER, BRIDGE]))).usage.stored_tokens == 0
+
+
+def reader(model: LoadedModel, cache: PrefixCache) -> Callable[[Sequence[int]], None]:
+    """What computes tokens behind the live ones."""
+
+    def read(tokens: Sequence[int]) -> None:
+        if tokens:
+            model.decode(tokens, len(cache.live))
+            cache.extend(tokens)
+
+    return read
 
 
 @pytest.fixture(scope="module")
@@ -111,10 +125,7 @@ def test_the_budget_holds_and_a_moved_passage_lies_where_it_should(model: Loaded
     one = 25_000 * (len(head) + max(map(len, passages)))
     stored = StoredPassages(model, cache, budget_bytes=2 * one)
 
-    def read(tokens: Sequence[int]) -> None:
-        model.decode(tokens, len(cache.live))
-        cache.extend(tokens)
-
+    read = reader(model, cache)
     tokens = [*head, *passages[0], *passages[1], *passages[2]]
     ends = [len(head)]
     for passage in passages:
