@@ -17,6 +17,7 @@ class SmallProxy:
     def __init__(self, ports: Sequence[int], added: Mapping[str, str]) -> None:
         self.added = dict(added)
         # WebSockets go in turn by themselves: every refresh of a page then comes to another server.
+        self._ports = tuple(ports)
         self._turns = {kind: itertools.cycle(ports) for kind in (True, False)}
         self.sockets_by_port: Counter[int] = Counter()
         self._listening = socket.create_server(("127.0.0.1", 0))
@@ -39,14 +40,22 @@ class SmallProxy:
             if not head:
                 return
             is_upgrade = b"upgrade: websocket" in head.lower()
-            port = next(self._turns[is_upgrade])
-            self.sockets_by_port[port] += is_upgrade
-            with socket.create_connection(("127.0.0.1", port)) as server:
+            with self._reach(is_upgrade) as server:
                 server.sendall(self._changed(head, is_upgrade) + rest)
                 back = threading.Thread(target=_pass_on, args=(server, client), daemon=True)
                 back.start()
                 _pass_on(client, server)
                 back.join()
+
+    def _reach(self, is_upgrade: bool) -> socket.socket:
+        """A connection to the next server that takes one. Raises ConnectionError where none does."""
+        for _ in self._ports:
+            port = next(self._turns[is_upgrade])
+            with contextlib.suppress(ConnectionRefusedError):
+                server = socket.create_connection(("127.0.0.1", port))
+                self.sockets_by_port[port] += is_upgrade
+                return server
+        raise ConnectionRefusedError("no server takes connections")
 
     def _changed(self, head: bytes, is_upgrade: bool) -> bytes:
         first, *lines = head.split(b"\r\n")
