@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
@@ -71,7 +72,9 @@ def _add_contexts(library: Library, options: argparse.Namespace, qa: Path) -> No
     with library.writer(options.collection) as store:
         for name in options.sets:
             for passage in read_contexts(qa / f"{name}.contexts.jsonl"):
-                store.put_document(*document_of(passage))
+                document, chunks = document_of(passage)
+                # The contexts of two languages of one set have the same ids.
+                store.put_document(replace(document, uri=f"{name}/{passage.id}"), chunks)
         while pending := store.chunks_without_vectors(_BATCH):
             vectors = library.embedder.embed_documents([chunk.embedded_text for chunk in pending])
             store.put_vectors([chunk.id for chunk in pending], vectors)
@@ -135,7 +138,8 @@ def _measures(answers: Answers, questions: Questions) -> dict[str, Any]:
     rows: dict[str, Any] = {}
     for name, found in answers.items():
         rankings = [[scored.chunk.uri for scored in one.chunks] for one in found]
-        pairs = [(ranking, asked.context_ids) for ranking, asked in zip(rankings, questions[name], strict=True)]
+        relevant = [[f"{name}/{context}" for context in asked.context_ids] for asked in questions[name]]
+        pairs = list(zip(rankings, relevant, strict=True))
         rows[name] = {
             "n": len(pairs),
             "ndcg@10": round(fmean(ndcg(ranking, right, _TOP) for ranking, right in pairs), 4),
