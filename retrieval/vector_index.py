@@ -29,8 +29,8 @@ _LINKS: dict[Kind, int] = {"fine": 24, "compact": 16}
 _EF_CONSTRUCTION: dict[Kind, int] = {"fine": 300, "compact": 64}
 # Beyond so many vectors a graph is built with less care and walked further: a build is long enough as it is.
 _LARGE, _EF_CONSTRUCTION_LARGE = 250_000, 100
-# What is measured on a few hundred questions is a little more or less on others.
-_MARGIN = 0.001
+# What is measured on a few hundred questions is a little more or less on others; the more so, the further a walk goes.
+_MARGIN, _MARGIN_LARGE = 0.001, 0.006
 # Up to 2,048, each an eighth longer than the one before.
 _EF_CHOICES = tuple(round(16 * 2 ** (step / 6)) for step in range(43))
 # A graph brings this many times `top_k` from the codes before it compares exactly.
@@ -211,12 +211,13 @@ class VectorIndex:
     def _tune(self, queries: Vectors) -> None:
         """Choose the shortest search that reaches the target recall on these questions."""
         _, truth = exact_search(self.vectors, queries, 10)
+        wanted = TARGET_RECALL[self.kind] + (_MARGIN if len(self) <= _LARGE else _MARGIN_LARGE)
         # No search for ten walks less.
         shortest = 10 * _RERANK[self.kind] * _WALK
         for self.ef_search in (shortest, *(choice for choice in _EF_CHOICES if choice > shortest)):
             _, found = self._walk(queries, truth.shape[1])
             self.recall = round(recall_of(found, truth), 4)
-            if self.recall >= TARGET_RECALL[self.kind] + _MARGIN:
+            if self.recall >= wanted:
                 return
 
 
