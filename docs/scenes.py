@@ -22,20 +22,24 @@ from interpretability.tour import TOUR, Stop
 # Milliseconds after which a click is held to be lost.
 CLICK_MS = 5_000
 # A tool of one's own that writes: it waits for a word.
-NOTE_TOOL = '''
+_NOTE_TOOL = '''
 from langchain_core.tools import tool
 
 
-@tool(extras={"risk": "write"})
+@tool(extras={{"risk": "write"}})
 def save_note(title: str, text: str) -> str:
-    """Save a note with a title and a text.
+    """{}
 
     Args:
-        title: a few words
-        text: what the note says
+        title: {}
+        text: {}
     """
-    return f"saved: {title}"
+    return f"saved: {{title}}"
 '''
+NOTE_TOOL: dict[Language, str] = {
+    "en": _NOTE_TOOL.format("Save a note with a title and a text.", "a few words", "what the note says"),
+    "zh": _NOTE_TOOL.format("保存一条便签，包括标题和内容。", "便签的标题", "便签的内容"),
+}
 _ASKED: dict[str, dict[Language, str]] = {
     "refusal": {"en": "Who won the 1998 football world cup?", "zh": "1998 年世界杯的冠军是哪支球队？"},
     "pdf": {"en": "When does the Harbour Festival take place?", "zh": "Harbour Festival 在什么时候举行？"},
@@ -114,7 +118,7 @@ def welcome(guest: Guest) -> Generator[str]:
     yield "welcome"
 
 
-@walk("chat", "receipt", "bill", "source", "scope")
+@walk("chat", "receipt", "source", "scope")
 def chat(guest: Guest) -> Generator[str]:
     """A question that is routed by itself, its answer, and what stands behind it."""
     page = guest.page
@@ -123,16 +127,21 @@ def chat(guest: Guest) -> Generator[str]:
     popover(page, "receipt_")
     yield "receipt"
     shut(page)
-    popover(page, "bill_")
-    page.get_by_test_id("stPopoverBody").get_by_test_id("stCaptionContainer").nth(1).wait_for()
-    yield "bill"
-    shut(page)
     open_source(page)
     yield "source"
     leave_drawer(page)
     page.locator(".st-key-scope_picker button:visible").first.click()
     page.get_by_role("dialog").get_by_role("combobox").first.wait_for()
     yield "scope"
+
+
+@walk("bill")
+def bill(guest: Guest) -> Generator[str]:
+    """What an answer took; an English one, because the default model writes no other."""
+    ask(guest, _ASKED["first"]["en"], "rag")
+    popover(guest.page, "bill_")
+    guest.page.get_by_test_id("stPopoverBody").get_by_test_id("stCaptionContainer").nth(1).wait_for()
+    yield "bill"
 
 
 @walk("prompt")
@@ -223,7 +232,8 @@ def documents_read(guest: Guest) -> Generator[str]:
     yield "documents-new"
     fill(page.get_by_role("textbox", name=guest.say("documents.new_name")), "harbour")
     guest.button("documents.create").click()
-    expect(page.get_by_test_id("stPopoverBody")).to_have_count(0)
+    page.get_by_text(guest.say("documents.empty")).first.wait_for()
+    shut(page)
     fill(page.get_by_role("textbox", name=guest.say("documents.folder")), f"~/{folder.name}")
     guest.button("documents.add").click()
     page.get_by_text(guest.say("documents.failed_files", count=1)).click()

@@ -140,13 +140,13 @@ def standing(page: Page) -> bytes:
     return before
 
 
-def read_samples(home: Path) -> None:
+def read_samples(home: Path, language: Language) -> None:
     """Give the samples their vectors before the application starts: a picture of the first minute would mislead."""
     os.environ["FOURFOLD_HOME"] = str(home)
     settings = load_settings()
     ensure_sample_collection(Library(settings, open_embedder(settings)), settings)
     settings.paths.user_tools.mkdir(parents=True, exist_ok=True)
-    (settings.paths.user_tools / "notes.py").write_text(NOTE_TOOL, encoding="utf-8")
+    (settings.paths.user_tools / "notes.py").write_text(NOTE_TOOL[language], encoding="utf-8")
 
 
 def small(picture: bytes) -> bytes:
@@ -165,7 +165,7 @@ def take_all(browser: Browser, albums: Sequence[Album]) -> bool:
         with tempfile.TemporaryDirectory() as home:
             # Paths on the pictures begin with ~, as they do for everybody.
             data = Path(home) / "fourfold"
-            read_samples(data)
+            read_samples(data, album.language)
             with running_application(data, {"HOME": home}) as address:
                 for walk in walks:
                     whole &= take(browser, address, walk, album, Path(home))

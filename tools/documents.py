@@ -131,11 +131,11 @@ def _named(title: str, reader: DocumentReader, scope: Scope) -> tuple[str, str]:
     exact = [item for item in titles.items() if item[1].lower() == wanted]
     close = exact or [item for item in titles.items() if wanted and wanted in item[1].lower()]
     if len(close) != 1:
-        shown = ", ".join(list(dict(close or titles.items()).values())[:10])
+        shown = list(dict(close or titles.items()).values())[:10]
         raise ToolError(
             Bilingual(
-                en=f"{len(close)} documents are called like {title!r}. Some titles: {shown}.",
-                zh=f"名称类似 {title!r} 的文档有 {len(close)} 个。部分标题：{shown}。",
+                en=f"{len(close)} documents are called like {title!r}. Some titles: {', '.join(shown)}.",
+                zh=f"名称类似“{title}”的文档有 {len(close)} 个。部分标题：{'、'.join(shown)}。",
             )
         )
     return close[0]

@@ -21,7 +21,7 @@ from retrieval.records import DocumentRecord
 
 SHOWN = 10
 # Characters beyond which a passage gets a window of so many pixels.
-LONG, TALLEST = 500, 190
+LONG, TALLEST = 300, 190
 # Words of the question that a passage is said to hold, at most.
 _WORDS_SHOWN = 8
 
@@ -144,7 +144,8 @@ def reasons(query: str, scored: ScoredChunk, words: Wording) -> list[str]:
     held = set(terms(scored.chunk.embedded_text))
     shared = [plain_label(term, 30) for term in dict.fromkeys(terms(query)) if term in held]
     if shared:
-        parts.append(words("retrieval.words", words=", ".join(shared[:_WORDS_SHOWN])))
+        comma = "、" if words.language == "zh" else ", "
+        parts.append(words("retrieval.words", words=comma.join(shared[:_WORDS_SHOWN])))
     if "joined" in scored.chunk.metadata:
         parts.append(words("retrieval.joined"))
     return parts

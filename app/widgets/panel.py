@@ -105,7 +105,9 @@ def in_context_html(text: str, chunk: Chunk, start: int, end: int) -> str:
     before = text[max(0, chunk.start - CONTEXT_CHARACTERS) : chunk.start]
     after = text[chunk.end : chunk.end + CONTEXT_CHARACTERS]
     passage = marked_passage_html(chunk.text, start, end)
-    return f"{_pale(before, '…', '')}{passage}{_pale(after, '', '…')}"
+    opening = "…" if chunk.start > CONTEXT_CHARACTERS else ""
+    closing = "…" if chunk.end + CONTEXT_CHARACTERS < len(text) else ""
+    return f"{_pale(before, opening, '')}{passage}{_pale(after, '', closing)}"
 
 
 def _pale(text: str, opening: str, closing: str) -> str:
