@@ -24,7 +24,7 @@ from training.exam import hold_exam
 from training.examples import Example, write_examples
 from training.feedback import read_feedback
 from training.gguf_model import GgufModel, base_path, check_trainable, read_model, same_vocabulary
-from training.grounded import grounded_examples, wide_examples
+from training.grounded import grounded_examples, wide_examples, written_examples
 from training.jobs import ENDED, Job, JobBoard, JobSpec
 from training.labels import from_documents, from_feedback, from_teacher, is_supported
 from training.lora import load_tokenizer
@@ -125,7 +125,9 @@ def _add_comparing_commands(commands: "argparse._SubParsersAction[argparse.Argum
     grounded.add_argument("--qa", type=Path, required=True, help="folder with xquad_en, clapnq and pubmedqa")
     grounded.add_argument("--out", type=Path, required=True)
     grounded.add_argument("--seed", type=int, default=42)
-    grounded.add_argument("--wide", action="store_true", help="many passages, questions made by rule")
+    kinds = grounded.add_mutually_exclusive_group()
+    kinds.add_argument("--wide", action="store_true", help="many passages, questions made by rule")
+    kinds.add_argument("--written", action="store_true", help="the questions written for it (written_questions.jsonl)")
     tools = commands.add_parser("tools", help="write the rows that the bundled adapter `tools` is trained on")
     tools.set_defaults(run=_tools)
     tools.add_argument("--tools", type=Path, required=True, help="folder with seal_tools, glaive and the others")
@@ -305,7 +307,8 @@ def _tools(options: argparse.Namespace, _settings: Settings) -> None:
 
 
 def _grounded(options: argparse.Namespace, _settings: Settings) -> None:
-    made = (wide_examples if options.wide else grounded_examples)(options.qa, options.seed)
+    make = wide_examples if options.wide else written_examples if options.written else grounded_examples
+    made = make(options.qa, options.seed)
     print(f"{options.out}: {len(made)} rows, sha256 {write_examples(options.out, made)}")
 
 

@@ -26,6 +26,10 @@ DOWNWARDS = 0.5
 # Passages of a set together stay below this many characters, about a thousand tokens.
 MOST_CHARACTERS = 4600
 LONGEST_ANSWER = 320
+# Questions written over passages of the development files: more of them than come with these.
+WRITTEN_FILE = Path(__file__).parent / "written_questions.jsonl"
+SHORT_ANSWER = 120
+LONGEST_READ_WHOLE = 1900
 # Passages of conversations within these bounds are read alone.
 TALK_CHARACTERS = (500, 1300)
 
@@ -126,6 +130,43 @@ def wide_examples(folder: Path, seed: int = 31) -> list[Example]:
     ]
     draw.shuffle(rows)
     return rows
+
+
+def written_examples(folder: Path, seed: int = 3) -> list[Example]:
+    """A round over the questions in `WRITTEN_FILE`: every passage alone with all of its own, and among others.
+
+    They ask what the files' own questions do not, nearly one in six for what the passage does not hold. Half of XQuAD's
+    own stand among them, and those of CLAP NQ whose answer is short or missing.
+    """
+    draw = random.Random(seed)  # noqa: S311 - a reproducible recipe, no secret
+    xquad, clapnq = load_corpus(folder, "xquad_en"), load_corpus(folder, "clapnq")
+    written, kept = _written(kept_to_choose_by=False), _written(kept_to_choose_by=True)
+    short = {
+        key: one
+        for key, one in clapnq.contexts.items()
+        if key in written and key not in kept and len(one.text) < LONGEST_READ_WHOLE
+    }
+    own = {key: [one for one in clapnq.about([short[key]]) if len(one.answer) <= SHORT_ANSWER] for key in short}
+    asked = {key: xquad.about([one]) for key, one in xquad.contexts.items()} | own
+    half = {key: [one for one in asked[key] if draw.random() < 0.5] for key in xquad.contexts} | own
+    rows: list[Example] = []
+    for contexts, share in ((xquad.contexts, 0.06), (short, 0.03)):
+        corpus = Corpus(contexts, tuple(one for key in contexts for one in (*half[key], *written.get(key, ()))))
+        for context in contexts.values():
+            rows += _asked([context], corpus, draw, share)
+    everything = [one for key in asked for one in (*asked[key], *written.get(key, ()))]
+    third = tuple(one for one in everything if draw.random() < 0.36)
+    rows += _among_distractors(Corpus(xquad.contexts | short, third), draw, sizes=(3, 4, 5))
+    return rows
+
+
+def _written(kept_to_choose_by: bool) -> dict[str, list[Question]]:
+    """The questions of `WRITTEN_FILE` by passage: those to learn from, or those that versions are chosen by."""
+    rows = [row for row in _lines(WRITTEN_FILE) if row["kept_to_choose_by"] == kept_to_choose_by]
+    return {
+        row["context_id"]: [Question(text, answer, row["context_id"]) for text, answer in row["questions"]]
+        for row in rows
+    }
 
 
 def _asked_about(corpus: Corpus) -> Corpus:

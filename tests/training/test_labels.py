@@ -17,7 +17,14 @@ from training.__main__ import main
 from training.cloze import cloze_questions
 from training.examples import Example, read_examples, write_examples
 from training.gguf_model import GgufModel, same_vocabulary
-from training.grounded import grounded_examples, is_held_out, load_corpus, wide_examples
+from training.grounded import (
+    WRITTEN_FILE,
+    grounded_examples,
+    is_held_out,
+    load_corpus,
+    wide_examples,
+    written_examples,
+)
 from training.labels import Feedback, from_documents, from_feedback, from_teacher, is_supported
 
 TEXT = (
@@ -105,6 +112,33 @@ def test_the_wide_rows_read_many_passages_and_none_that_is_reported(qa: Path) ->
     passages = {part.split("\n", 1)[-1] for row in wide for part in row.question.split("\n\n")[:-1]}
     assert len(passages) > 300
     assert [row.messages for row in wide] == [row.messages for row in wide_examples(qa)], "one seed, one recipe"
+
+
+def test_written_questions_have_their_answers_in_the_passage_and_none_is_about_what_is_reported(qa: Path) -> None:
+    passages = {
+        row["id"]: row
+        for name in ("xquad_en", "clapnq")
+        for row in map(json.loads, (qa / f"{name}.contexts.jsonl").read_text().splitlines())
+    }
+    written = [json.loads(line) for line in WRITTEN_FILE.read_text().splitlines()]
+    assert not [row for row in written if is_held_out(passages[row["context_id"]]["title"] or row["context_id"])]
+    pairs = [(passages[row["context_id"]]["text"], *pair) for row in written for pair in row["questions"]]
+    assert len({question for _, question, _ in pairs}) > 1800
+    assert not [question for text, question, answer in pairs if answer not in text]
+    assert 0.1 < sum(not answer for _, _, answer in pairs) / len(pairs) < 0.25
+
+
+def test_the_round_of_written_questions_leaves_those_to_choose_by_alone(qa: Path) -> None:
+    made = written_examples(qa)
+    asked = {row.question.rsplit("Question: ", 1)[-1] for row in made}
+    kept = [json.loads(line) for line in WRITTEN_FILE.read_text().splitlines()]
+    to_choose_by = {pair[0] for row in kept if row["kept_to_choose_by"] for pair in row["questions"]}
+    to_learn_from = {pair[0] for row in kept if not row["kept_to_choose_by"] for pair in row["questions"]}
+    assert len(to_choose_by) > 200
+    assert not asked & (to_choose_by - to_learn_from)
+    assert len(asked & to_learn_from) / len(to_learn_from) > 0.95
+    assert 0.15 < sum(row.answer == REFUSAL.en for row in made) / len(made) < 0.3
+    assert [row.messages for row in made] == [row.messages for row in written_examples(qa)], "one seed, one recipe"
 
 
 def test_an_answer_stands_in_the_passage_that_it_cites(qa: Path, rows: list[Example]) -> None:
