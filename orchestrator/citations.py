@@ -9,6 +9,7 @@ from orchestrator.events import Citation, Source, UnsupportedSentence
 from orchestrator.support import Verdict, best_sentence, check
 
 _GROUP = re.compile(r"[\[【](\d{1,3}(?:\s*[,，、]\s*\d{1,3})*)[\]】]")
+_MARK = re.compile(r"\s*\[\d{1,3}\]")
 _ONLY_CITATIONS = re.compile(r"^(?:\s*\[\d{1,3}\]\s*)+[.。]?$")
 UNCITED = Bilingual(en="no source is cited and none supports it", zh="没有引用来源，也没有来源支持此句")
 ATTRIBUTION_COVERAGE = 0.75
@@ -18,8 +19,8 @@ ATTRIBUTION_COVERAGE = 0.75
 class CheckedAnswer:
     """An answer after the check.
 
-    `dropped` are numbers that were cited and do not exist; `placed` counts the citations that the check added to
-    sentences which cited nothing but which a source supports.
+    `dropped` are numbers that were cited and do not exist; `placed` counts the citations that the check wrote: in
+    sentences that cited nothing, or one source that does not hold them, while another holds most of them.
     """
 
     text: str
@@ -38,7 +39,7 @@ def check_answer(text: str, sources: Sequence[Source], question: str = "") -> Ch
     """Resolve and judge every citation of `text`; only `sources` that were in the context can be cited."""
     shown = {source.number: source for source in sources if source.used}
     text, dropped = _only_known(text, shown)
-    text, placed = _place_missing(text, shown, question)
+    text, placed = _placed(text, shown, question)
     citations: list[Citation] = []
     unsupported: list[UnsupportedSentence] = []
     for start, end in _cited_sentences(text):
@@ -80,15 +81,17 @@ def _cited_sentences(text: str) -> list[tuple[int, int]]:
     return spans
 
 
-def _place_missing(text: str, shown: Mapping[int, Source], question: str) -> tuple[str, int]:
-    """Give a sentence without a citation that of the source which holds most of it, if one holds enough."""
+def _placed(text: str, shown: Mapping[int, Source], question: str) -> tuple[str, int]:
+    """Let a sentence that cites nothing, or one wrong source, cite the one that holds most of it, if any does."""
     placed = 0
     for start, end in reversed(_cited_sentences(text)):
         sentence = text[start:end]
-        if numbers_cited(sentence):
+        cited = numbers_cited(sentence)
+        if len(cited) > 1 or (cited and check(sentence, [_passage(shown[cited[0]])], question).supported):
             continue
         number = _best_source(sentence, shown, question)
         if number is not None:
+            sentence = _MARK.sub("", sentence)
             body = sentence.rstrip(".。!！?？")
             text = text[:start] + f"{body} [{number}]{sentence[len(body) :]}" + text[end:]
             placed += 1

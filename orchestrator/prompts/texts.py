@@ -57,8 +57,8 @@ DROPPED_CITATIONS = Bilingual(
     zh="已删去指向不存在来源的引用：{numbers}。",
 )
 PLACED_CITATIONS = Bilingual(
-    en="Citations placed by comparing sentences with sources, where the model wrote none: {count}.",
-    zh="由程序比对来源后补上的引用（模型未写出）：{count} 处。",
+    en="Citations placed by comparing sentences with sources, where the model wrote none or a wrong one: {count}.",
+    zh="由程序比对来源后补上的引用（模型未写出或写错）：{count} 处。",
 )
 STORED_PASSAGES = Bilingual(
     en="{tokens} tokens of passages were put together from earlier readings, not read again (stored_passages).",

@@ -88,6 +88,19 @@ def test_a_citation_is_placed_where_the_model_forgot_it():
     assert (checked.placed, checked.has_support) == (1, True)
 
 
+def test_a_citation_of_the_wrong_source_gives_way_to_the_one_that_holds_the_sentence():
+    sources = [source(1, TOWER), source(2, BRIDGE)]
+    checked = check_answer("The bridge stands in Sydney. [1] The tower opened in 1889 [1].", sources)
+    assert checked.text == "The bridge stands in Sydney [2]. The tower opened in 1889 [1]."
+    assert (checked.placed, [citation.supported for citation in checked.citations]) == (1, [True, True])
+
+
+def test_a_wrong_citation_stays_and_is_marked_where_no_source_holds_the_sentence():
+    checked = check_answer("Penguins cannot fly [2].", [source(1, TOWER), source(2, BRIDGE)])
+    assert checked.text == "Penguins cannot fly [2]."
+    assert (checked.placed, len(checked.unsupported)) == (0, 1)
+
+
 def test_nothing_is_placed_where_nothing_supports():
     checked = check_answer("Penguins cannot fly.", [source(1, TOWER)])
     assert not checked.citations
