@@ -1,7 +1,7 @@
 """The second reader of PDF pages: pdfminer.six knows the CJK maps that some files only name, and drops no letter."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pdfminer.high_level import extract_pages, extract_text
@@ -35,16 +35,22 @@ def share_drawn_once(source: Source, pages: int) -> float:
     drawn = once = 0
     try:
         for page in extract_pages(io.BytesIO(source.data), password=source.password, maxpages=pages, laparams=None):
-            places: dict[str, list[tuple[float, float]]] = {}
-            for letter in _letters(page):
-                known = places.setdefault(letter.get_text(), [])
-                drawn += 1
-                if not any(_is_near(letter, place) for place in known):
-                    known.append((letter.x0, letter.y0))
-                    once += 1
+            letters = list(_letters(page))
+            drawn += len(letters)
+            once += _places(letters)
     except _BREAKS:
         return 1.0
     return once / drawn if drawn else 1.0
+
+
+def _places(letters: Iterable[LTChar]) -> int:
+    """How many there are, those that stand where the same one stands already left out."""
+    places: dict[str, list[tuple[float, float]]] = {}
+    for letter in letters:
+        known = places.setdefault(letter.get_text(), [])
+        if not any(_is_near(letter, place) for place in known):
+            known.append((letter.x0, letter.y0))
+    return sum(map(len, places.values()))
 
 
 def _letters(layout: Any) -> Iterator[LTChar]:
