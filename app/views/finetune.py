@@ -12,6 +12,7 @@ from app import session
 from app.ingest_jobs import safe_name
 from app.widgets import adapter_trial
 from app.widgets.answer_text import plain_label
+from app.widgets.sidebar import model_name
 from app.wording import Wording
 from core.config import Settings
 from core.errors import FourfoldError
@@ -82,9 +83,12 @@ def _adapters(settings: Settings, words: Wording) -> None:
 
 
 def _card(adapter: Adapter, words: Wording) -> None:
-    st.caption(words("finetune.made_for", base=plain_label(adapter.base_name, 60), examples=adapter.card.examples))
     model = session.container().model
-    if model is not None and not adapter.fits(model.sha256):
+    fits = model is not None and adapter.fits(model.sha256)
+    # The name inside a GGUF is often a leftover of its training: a model that is there is called by its file.
+    base = model_name(model) if model is not None and fits else adapter.base_name
+    st.caption(words("finetune.made_for", base=plain_label(base, 60), examples=f"{adapter.card.examples:,}"))
+    if model is not None and not fits:
         st.caption(":material/warning: " + words("finetune.other_base"))
     rows = [_exam_row(row, words) for row in adapter.card.exam.get("results", ())]
     if rows:

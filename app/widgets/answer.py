@@ -59,7 +59,8 @@ def draw_plain(view: AnswerView, answer_id: str) -> None:
 def _text(view: AnswerView, answer_id: str, words: Wording) -> None:
     completed = view.completed
     if completed is not None and completed.kind != "model" and not completed.pending:
-        st.badge(words(f"kind.{completed.kind}"), color="gray", help=words(f"kind.{completed.kind}_help"))
+        kind = "tool_failed" if completed.kind == "tool_result" and _last_tool_failed(view) else completed.kind
+        st.badge(words(f"kind.{kind}"), color="gray", help=words(f"kind.{kind}_help"))
     if view.text:
         numbers = [source.number for source in view.found.sources] if view.found else []
         if completed is not None and completed.kind == "extractive":
@@ -76,6 +77,10 @@ def _text(view: AnswerView, answer_id: str, words: Wording) -> None:
         st.caption(":material/pause_circle: " + words("answer.interrupted"))
     elif completed is not None and completed.stopped:
         st.caption(":material/stop_circle: " + words("answer.stopped"))
+
+
+def _last_tool_failed(view: AnswerView) -> bool:
+    return bool(view.tools) and view.tools[-1].finished is not None and view.tools[-1].finished.failed
 
 
 def copy_button(answer_id: str, words: Wording) -> None:

@@ -16,6 +16,7 @@ from orchestrator.events import ContextAssembled
 _COLOURS = ("rgb(29 140 108 / 22%)", "rgb(240 190 60 / 30%)", "rgb(120 110 220 / 22%)", "rgb(220 120 50 / 22%)")
 _SHOWN_DIMENSIONS = 24
 _MOST_TOKENS = 40
+ROW_PIXELS = 35  # of a table, as Streamlit draws it
 _TURNED = 12  # points of the rotation's picture: more would hide each other
 
 
@@ -32,7 +33,7 @@ def draw_tokens(subject: Subject, context: ContextAssembled) -> None:
         subject.say("id"): subject.ids,
         subject.say("bytes"): [token.data.hex(" ") for token in subject.tokens],
     }
-    st.dataframe(table, hide_index=True, height=240)
+    st.dataframe(table, hide_index=True, height=min(240, ROW_PIXELS * (len(subject.tokens) + 1) + 3))
     _merges(subject)
     _languages(subject)
     _bill(subject, context)
