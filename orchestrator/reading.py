@@ -33,10 +33,10 @@ INVENTING_COSTS = 1.0
 # How sure an answer is, in nats: per standard deviation of the evidence, at none, per nat of the model's own odds.
 EVIDENCE_WEIGHT = 0.64
 WITHOUT_EVIDENCE = -2.83
-READING_WEIGHT = 0.3
+READING_WEIGHT = 0.15
 # Odds beyond these say no more; so was it fitted.
 MOST_NATS = 7.0
-LEAST_CONFIDENCE = 0.3
+LEAST_CONFIDENCE = 0.2
 _CITATION = re.compile(r"\s*\[\d{0,3}\]?")
 _WORD_START = re.compile(r"(?<![^\W_])[^\W_]")
 _WORD = re.compile(r"[^\W_]+")
