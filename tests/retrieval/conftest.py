@@ -13,7 +13,7 @@ from retrieval.fakes import HashEmbedder
 from retrieval.library import Library
 from retrieval.protocol import Embedder
 from retrieval.store import CollectionStore
-from tests.retrieval.milvus_server import MilvusProcess
+from tests.retrieval.milvus_server import MilvusProcess, milvus_client
 
 
 def document(uri: str, *texts: str, **metadata: object) -> tuple[Document, list[Chunk]]:
@@ -63,8 +63,7 @@ def milvus_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def emptied(url: str) -> str:
     """The same server, with nothing of ours on it."""
     if url.startswith("milvus"):
-        pymilvus = importlib.import_module("pymilvus")
-        client = pymilvus.MilvusClient(url.replace("milvus", "http", 1), timeout=30)
+        client = milvus_client(url)
         for name in client.list_collections():
             client.drop_collection(name)
         client.close()

@@ -1,6 +1,12 @@
-"""A real Milvus 2.3 server out of the package `milvus`, on free ports of this machine."""
+"""A real Milvus 2.3 server out of the package `milvus`, on free ports of this machine.
+
+Milvus binds its ports on all interfaces and has no setting for it, so it asks for a password that is made anew each
+time; its parts find each other under 127.0.0.1.
+"""
 
 import importlib
+import re
+import secrets
 import socket
 import subprocess
 import time
@@ -8,8 +14,11 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 _SECONDS_TO_START = 120.0
+# Whom a new server knows, with the password that every new one has.
+_USER, _FIRST_PASSWORD = "root", "Milvus"
 # What the package leaves out: its etcd would take the ports 2379 and 2380, whoever else has them.
 _ETCD = """name: default
 data-dir: {folder}
@@ -32,7 +41,10 @@ class MilvusProcess:
         self._folder = folder
 
     def start(self) -> str:
-        """Start, wait until it is healthy, and return its URL. Raises RuntimeError with its last words otherwise."""
+        """Start, wait until it is healthy, change its password, and return its URL.
+
+        Raises RuntimeError with its last words where it does not start.
+        """
         self._server.start()
         process: subprocess.Popen[bytes] = self._server.server_proc
         deadline = time.monotonic() + _SECONDS_TO_START
@@ -42,7 +54,12 @@ class MilvusProcess:
                 self.stop()
                 raise RuntimeError(f"the Milvus server did not start: {words}")
             time.sleep(0.2)
-        return f"milvus://127.0.0.1:{self._server.listen_port}"
+        place = f"127.0.0.1:{self._server.listen_port}"
+        password = secrets.token_hex(16)
+        client = milvus_client(f"milvus://{_USER}:{_FIRST_PASSWORD}@{place}")
+        client.update_password(_USER, _FIRST_PASSWORD, password)
+        client.close()
+        return f"milvus://{_USER}:{password}@{place}"
 
     def stop(self) -> None:
         """End the server and delete its files."""
@@ -64,10 +81,19 @@ def _template(package: Any, folder: Path) -> Path:
     etcd = folder / "etcd.yaml"
     etcd.write_text(_ETCD.format(folder=folder / "etcd", client=_free_port(), peer=_free_port()), encoding="utf-8")
     changed = folder / "milvus.yaml.template"
-    changed.write_text(
-        given.replace("  use:\n    embed", f"  config:\n    path: {etcd}\n  use:\n    embed", 1), "utf-8"
-    )
+    given = given.replace("  use:\n    embed", f"  config:\n    path: {etcd}\n  use:\n    embed", 1)
+    given = re.sub(r"(?m)^  ip:.*$", "  ip: 127.0.0.1", given)
+    changed.write_text(re.sub(r"authorizationEnabled: .*", "authorizationEnabled: true", given), "utf-8")
     return changed
+
+
+def milvus_client(url: str) -> Any:
+    """Milvus' own client at a URL of ours."""
+    known = urlsplit(url)
+    pymilvus = importlib.import_module("pymilvus")
+    return pymilvus.MilvusClient(
+        f"http://{known.hostname}:{known.port}", user=known.username or "", password=known.password or "", timeout=30
+    )
 
 
 def _free_port() -> int:

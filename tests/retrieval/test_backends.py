@@ -26,6 +26,7 @@ from retrieval.library import Library
 from retrieval.store import CollectionStore
 from retrieval.view import CollectionView
 from tests.retrieval.conftest import document, emptied, put
+from tests.retrieval.milvus_server import milvus_client
 
 TEXTS = (
     ("/en/fox.md", "The quick brown fox jumps over the lazy dog.", "A fox is a small animal with a red tail."),
@@ -295,13 +296,11 @@ def put_many(store: CollectionStore, count: int) -> None:
 
 
 def test_a_change_that_was_cut_off_in_milvus_is_counted_anew(filled: CollectionStore, milvus_url: str):
-    import pymilvus
-
     backend = open_backend(emptied(milvus_url))
     remote = backend.open(key_of(filled))
     follow(filled, remote)
     whole = remote.field_lengths()
-    client = pymilvus.MilvusClient(milvus_url.replace("milvus", "http", 1), timeout=30)
+    client = milvus_client(milvus_url)
     (words,) = [name for name in client.list_collections() if name.endswith("words")]
     # As a mover leaves it that was killed after its rows were written and before it said so.
     state = json.loads(client.describe_collection(words)["properties"]["fourfold.state"])
