@@ -86,10 +86,15 @@ def _embed(store: CollectionStore, embedder: Embedder, batch: Sequence[Chunk], c
     """While a model answers, it waits."""
     texts, rows = unique_texts(batch)
     parts = []
-    for start in range(0, len(texts), _STEP):
+    for step in steps_of(texts):
         wait_for_answers(cache, _LONGEST_WAIT)
-        parts.append(embedder.embed_documents(texts[start : start + _STEP]))
+        parts.append(embedder.embed_documents(step))
     store.put_vectors([chunk.id for chunk in batch], np.concatenate(parts)[rows])
+
+
+def steps_of(texts: list[str]) -> list[list[str]]:
+    """The texts that are encoded together: in eight bits a vector depends on its neighbours, a little."""
+    return [texts[start : start + _STEP] for start in range(0, len(texts), _STEP)]
 
 
 def unique_texts(batch: Sequence[Chunk]) -> tuple[list[str], list[int]]:

@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -30,7 +30,7 @@ from core.types import Chunk
 from ingest import wire
 from ingest.child import Outcome, ParserChild
 from ingest.documents import make_document
-from ingest.embedding import COMMIT, by_length, unique_texts
+from ingest.embedding import COMMIT, WINDOW, by_length, steps_of, unique_texts
 from ingest.events import Embedded
 from ingest.plan import Job
 from ingest.reading import MAX_FILE_BYTES
@@ -145,7 +145,7 @@ class RayWorkers:
             return
         embedder = library.embedder_of(store)
         opener = self._opener or partial(open_named, self._settings, embedder.name, _way_of(embedder, total))
-        pool: _Pool[list[Chunk], Vectors] = _Pool(partial(Encoder, opener), _processors(), embedder.name, _gpus())
+        pool: _Pool[list[str], Vectors] = _Pool(partial(Encoder, opener), _processors(), embedder.name, _gpus())
         done, started = 0, time.perf_counter()
         try:
             for count in _committed(store, library, pool, stop):
@@ -157,14 +157,21 @@ class RayWorkers:
 
 
 def _committed(
-    store: CollectionStore, library: Library, pool: "_Pool[list[Chunk], Vectors]", stop: threading.Event
+    store: CollectionStore, library: Library, pool: "_Pool[list[str], Vectors]", stop: threading.Event
 ) -> Iterator[int]:
-    """Encode and commit batch after batch; yield the number of chunks in each. The index follows after a window."""
-    while not stop.is_set() and (window := store.chunks_without_vectors(4 * COMMIT * pool.size)):
+    """Encode and commit batch after batch; yield the number of chunks in each. The index follows after a window.
+
+    Windows, batches and steps are those of `ingest.embedding`, larger windows only where the actors are many.
+    """
+    size, most = COMMIT, max(WINDOW, 4 * COMMIT * pool.size)
+    while not stop.is_set() and (window := store.chunks_without_vectors(size)):
+        size = min(2 * size, most)
         batches = list(by_length(window, library.embedder_of(store)))
-        for batch, vectors in zip(batches, pool.map(iter(batches), _texts_of), strict=True):
-            _, rows = unique_texts(batch)
-            store.put_vectors([chunk.id for chunk in batch], np.asarray(vectors)[rows])
+        told = [unique_texts(batch) for batch in batches]
+        vectors = pool.map((step for texts, _ in told for step in steps_of(texts)), lambda step: (step,))
+        for batch, (texts, rows) in zip(batches, told, strict=True):
+            parts = [next(vectors) for _ in steps_of(texts)]
+            store.put_vectors([chunk.id for chunk in batch], np.concatenate(parts)[rows])
             yield len(batch)
             if stop.is_set():
                 return
@@ -320,10 +327,6 @@ def _way_of(embedder: Embedder, count: int) -> str:
     if isinstance(embedder, SentenceEncoder) and embedder.is_read_here and not _gpus():
         return embedder.way_for(count)
     return ""
-
-
-def _texts_of(batch: Iterable[Chunk]) -> tuple[list[str]]:
-    return (unique_texts(list(batch))[0],)
 
 
 def _bytes_of(job: Job) -> bytes:

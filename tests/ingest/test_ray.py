@@ -17,7 +17,7 @@ from ingest.pipeline import IngestPipeline
 from ingest.samples import sample_folder
 from ingest.workers import Workers
 from retrieval.embedder import open_embedder
-from retrieval.fakes import HashEmbedder
+from retrieval.fakes import NeighbourEmbedder
 from retrieval.library import Library
 from retrieval.protocol import Vectors
 
@@ -87,10 +87,10 @@ def test_a_node_that_is_lost_midway_loses_nothing(tmp_path: Path, cluster: Any):
         (folder / f"{number:02}.txt").write_text("\n\n".join(told))
     (folder / "broken.pdf").write_bytes(b"%PDF-1.7 and nothing more")
     settings = at(tmp_path / "there")
-    there = Library(settings, HashEmbedder())
+    there = Library(settings, NeighbourEmbedder())
     second = cluster.add_node(**NODE)
     seen: list[FileDone] = []
-    with RayWorkers(settings, cluster.address, HashEmbedder) as workers:
+    with RayWorkers(settings, cluster.address, NeighbourEmbedder) as workers:
         for event in IngestPipeline(there, settings, workers).run([folder]):
             seen += [event] if isinstance(event, FileDone) else []
             if len(seen) == 15 and second is not None:
@@ -98,7 +98,7 @@ def test_a_node_that_is_lost_midway_loses_nothing(tmp_path: Path, cluster: Any):
                 second = None
     assert isinstance(event, Finished)
     assert (event.ok, len(event.failed)) == (60, 1)
-    here = Library(at(tmp_path / "here"), HashEmbedder())
+    here = Library(at(tmp_path / "here"), NeighbourEmbedder())
     expected = ingested(here, folder)
     made = stored(there)
     assert len(list(tmp_path.glob("*/collections/*/collection.db"))) == 2
