@@ -51,7 +51,7 @@ def test_an_answer_shows_its_bill_and_its_weights_once_they_are_known(box: Conta
     assert not page.exception
     texts = " ".join(part.value for part in [*page.caption, *page.markdown])
     assert "[1] weighs 9.5 nats" in texts
-    assert "Prompt: 120 tokens" in texts
+    assert "Read: 120 tokens" in texts
     assert "sources 20" in texts
     # 120 tokens at .15 and the answer's at .60 a million.
     assert "USD" in texts
