@@ -7,7 +7,7 @@ from dataclasses import replace
 from core.config import Settings
 from core.grounded_prompt import INSTRUCTION, REFUSAL, PromptPart, grounded_parts
 from core.language import Bilingual
-from core.types import Chunk, Evidence, Retrieval, Usage
+from core.types import DISTANCE, Chunk, Evidence, Retrieval, Usage
 from inference.protocol import ChatEngine, GenerationRequest
 from orchestrator.citations import CheckedAnswer, check_answer
 from orchestrator.context import Draft, Piece, assemble, budget, draft, prompt_tokens
@@ -39,11 +39,17 @@ CLEAR_LEAD = 0.3
 PASSAGES_OF_SMALL = 2
 # Asked for in place of an adapter: the model as it is.
 NO_ADAPTER = "none"
+# Evidence below it (standard deviations above foreign questions) is not quoted where no model weighs what it says.
+LEAST_QUOTED = 0.5
 # Share of the room that a document may take to be shown whole.
 WHOLE_SHARE = 0.5
 
 # (collection, id of a document) -> its text, empty where it cannot be had.
 TextOf = Callable[[str, str], str]
+
+
+def _is_worth_quoting(evidence: Evidence) -> bool:
+    return evidence.signals.get(DISTANCE, LEAST_QUOTED) >= LEAST_QUOTED
 
 
 def no_text(_collection: str, _document_id: str) -> str:
@@ -73,11 +79,11 @@ class RagMode:
         """Yield SourcesFound, then a refusal, an extractive answer, or ContextAssembled with a checked answer."""
         turn = self._with_retrieval(turn)
         found = turn.retrieval
-        if found is None or found.evidence.level == "none":
+        chosen, must_quote = turn.question.options.extractive, not writes(self._engine, turn.language)
+        if found is None or found.evidence.level == "none" or (must_quote and not _is_worth_quoting(found.evidence)):
             yield from self._refuse_before_the_model(turn)
             return
-        chosen = turn.question.options.extractive
-        if chosen or not writes(self._engine, turn.language):
+        if chosen or must_quote:
             sources = numbered_sources(found.chunks, turn.question.options.top_k or self._settings.top_k)
             yield _sources_found(sources, found)
             yield from self._extract(turn, sources, texts.EXTRACTIVE_CHOSEN if chosen else texts.EXTRACTIVE_LANGUAGE)

@@ -1,6 +1,6 @@
 """What the tests of the orchestrator are made of: passages in place of a collection, and an assistant over fakes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -27,13 +27,14 @@ class Passages:
         self.level = level
         self.queries: list[str] = []
         self.scores: Sequence[float] = ()
+        self.signals: Mapping[str, float] = {}
 
     def retrieve(self, query: str, scope: Scope, top_k: int) -> Retrieval:
         self.queries.append(query)
         chunks = tuple(scored(number, text) for number, text in enumerate(self.texts))
         if self.scores:
             chunks = tuple(replace(one, score=score) for one, score in zip(chunks, self.scores, strict=True))
-        return Retrieval(query, chunks[:top_k], Evidence(self.level, 0.9), len(self.texts))
+        return Retrieval(query, chunks[:top_k], Evidence(self.level, 0.9, self.signals), len(self.texts))
 
 
 def scored(number: int, text: str, start: int = 0, document: str = "") -> ScoredChunk:

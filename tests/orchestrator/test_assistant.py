@@ -7,7 +7,7 @@ import pytest
 from core.errors import ModelBusyError
 from core.grounded_prompt import REFUSAL
 from core.language import Bilingual
-from core.types import AnswerOptions, Message, Question
+from core.types import DISTANCE, AnswerOptions, Message, Question
 from orchestrator.events import (
     AnswerFailed,
     ContextAssembled,
@@ -67,6 +67,14 @@ def test_a_language_that_the_model_does_not_write_gets_sentences(tmp_path: Path)
     first = answer.citations[0]
     assert RIVER[first.passage_start : first.passage_end] == "武汉长江大桥于1957年建成通车。"
     assert answer.notices == (texts.EXTRACTIVE_LANGUAGE,)
+
+
+@pytest.mark.parametrize(("distance", "kind"), [(0.1, "refusal"), (1.5, "extractive")])
+def test_what_stands_out_from_foreign_questions_alone_is_quoted(tmp_path: Path, distance: float, kind: str):
+    who, engine, searcher = assistant(tmp_path, [RIVER, TOWER], level="weak")
+    searcher.signals = {DISTANCE: distance}
+    assert end(ask(who, "木星有多少颗卫星？")).kind == kind
+    assert engine.requests == []
 
 
 def test_an_unsupported_answer_falls_back_to_sentences(tmp_path: Path):
