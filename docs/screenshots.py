@@ -24,7 +24,8 @@ from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
 from app.wording import Wording
 from core.config import load_settings
 from core.language import Language
-from docs.scenes import NOTE_TOOL, WALKS, Guest, Walk, at_rest
+from docs.guest import Guest, at_rest
+from docs.scenes import NOTE_TOOL, WALKS, Walk
 from ingest.samples import ensure_sample_collection
 from retrieval.embedder import open_embedder
 from retrieval.library import Library

@@ -1,6 +1,5 @@
 """One of two processes behind a proxy is killed in the middle of an answer: nothing is lost but the rest of it."""
 
-import json
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -14,8 +13,8 @@ from app.wording import Wording
 from orchestrator.history import History
 from tests.app.chromium import running_application
 from tests.app.small_proxy import small_proxy
-from tests.app.test_identity import GOOD, SECRET
-from tests.app.test_two_processes import LONG_TASK, ask, beginning, refreshed, until
+from tests.app.test_identity import SECRET
+from tests.app.test_two_processes import LONG_TASK, ask, beginning, refreshed, shared_settings, until
 
 pytestmark = pytest.mark.slow
 
@@ -26,12 +25,7 @@ PERSON = "dan@example.org"
 @pytest.fixture
 def proxy(tmp_path_factory: pytest.TempPathFactory, postgres_url: str) -> Iterator[SimpleNamespace]:
     home = tmp_path_factory.mktemp("killed")
-    told = {name: value if isinstance(value, str) else json.dumps(value) for name, value in GOOD.items()}
-    settings = {
-        **{f"FOURFOLD_{name.upper()}": value for name, value in told.items()},
-        "FOURFOLD_DATABASE_URL": postgres_url,
-        "FOURFOLD_MAX_TOKENS": "900",
-    }
+    settings = shared_settings(postgres_url)
     with ExitStack() as stack:
         started = [stack.enter_context(running_application(home, settings, may_die=True)) for _ in range(2)]
         ports = [int(address.rstrip("/").rpartition(":")[2]) for address in started]

@@ -27,15 +27,20 @@ _CHAT_INPUT = re.compile(rb"\$\$ID-[0-9a-f]{32}-question(?!\w)")
 _CONVERSATION = re.compile(rb"c=([0-9a-f]{32})")
 
 
-@pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory, postgres_url: str) -> Iterator[SimpleNamespace]:
-    home = tmp_path_factory.mktemp("two")
+def shared_settings(postgres_url: str) -> dict[str, str]:
+    """The environment of a process behind the proxy, with answers long enough to be met in their middle."""
     told = {name: value if isinstance(value, str) else json.dumps(value) for name, value in GOOD.items()}
-    settings = {
+    return {
         **{f"FOURFOLD_{name.upper()}": value for name, value in told.items()},
         "FOURFOLD_DATABASE_URL": postgres_url,
         "FOURFOLD_MAX_TOKENS": "900",
     }
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory, postgres_url: str) -> Iterator[SimpleNamespace]:
+    home = tmp_path_factory.mktemp("two")
+    settings = shared_settings(postgres_url)
     with ExitStack() as stack:
         addresses = [stack.enter_context(running_application(home, settings)) for _ in range(2)]
         ports = [int(address.rstrip("/").rpartition(":")[2]) for address in addresses]
