@@ -24,19 +24,16 @@ _OPENINGS = (
     *("I need you to ", "Could you please ", "We have to "),
 )
 _INLINE = (
-    *(
-        " with {a} {words} of {value}",
-        " with {words} {value}",
-        " for the {words} {value}",
-        " where the {words} is {value}",
-    ),
-    *(
-        ", {words} {value}",
-        " using {value} as the {words}",
-        " given {a} {words} of {value}",
-        " and the {words} {value}",
-    ),
-    *(" ({words}: {value})", " whose {words} is {value}"),
+    " with {a} {words} of {value}",
+    " with {words} {value}",
+    " for the {words} {value}",
+    " where the {words} is {value}",
+    ", {words} {value}",
+    " using {value} as the {words}",
+    " given {a} {words} of {value}",
+    " and the {words} {value}",
+    " ({words}: {value})",
+    " whose {words} is {value}",
 )
 _APART = (
     " The {words} is {value}.",
@@ -116,7 +113,7 @@ class RequestMaker:
         question, apart = opening + start, ""
         for one in self._draw.sample(given, len(given)):
             pattern = self._pattern(one)
-            written = str(one.value) if not isinstance(one.value, list) else _listed(one.value)
+            written = str(one.value)
             if isinstance(one.value, str) and self._draw.random() < _QUOTED:
                 written = f'"{written}"'
             told = pattern.format(
@@ -181,7 +178,3 @@ def _examples(schema: Mapping[str, Any]) -> list[str]:
 
 def _whole_numbers(draw: random.Random) -> tuple[int, ...]:
     return draw.randint(1, 12), draw.randint(10, 99), draw.randint(100, 900), draw.randint(1, 90) * 100
-
-
-def _listed(items: Sequence[Any]) -> str:
-    return " and ".join(filter(None, [", ".join(str(item) for item in items[:-1]), str(items[-1])]))
