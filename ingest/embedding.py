@@ -33,9 +33,8 @@ def embed_pending(store: CollectionStore, library: Library, stop: threading.Even
     embedder = library.embedder_of(store)
     counts = store.counts()
     total = counts["chunks"] - counts["vectors"]
-    done, started, size = 0, time.perf_counter(), COMMIT
-    while not stop.is_set() and (window := store.chunks_without_vectors(size)):
-        is_full, size = size == WINDOW, min(2 * size, WINDOW)
+    done, started = 0, time.perf_counter()
+    for window, is_full in windows(store, stop, WINDOW):
         for batch in _asked_for_first(store, library, by_length(window, embedder)):
             if stop.is_set():
                 return
@@ -45,6 +44,14 @@ def embed_pending(store: CollectionStore, library: Library, stop: threading.Even
             yield Embedded(done, max(total, done), max(total - done, 0) / rate)
         if is_full and done < total:
             library.refresh(store)
+
+
+def windows(store: CollectionStore, stop: threading.Event, most: int) -> Iterator[tuple[list[Chunk], bool]]:
+    """What has no vector yet, in growing windows of at most `most` chunks; with each, whether it is of that size."""
+    size = COMMIT
+    while not stop.is_set() and (window := store.chunks_without_vectors(size)):
+        yield window, size == most
+        size = min(2 * size, most)
 
 
 def _asked_for_first(store: CollectionStore, library: Library, batches: Iterator[list[Chunk]]) -> Iterator[list[Chunk]]:

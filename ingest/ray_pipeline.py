@@ -30,7 +30,7 @@ from core.types import Chunk
 from ingest import wire
 from ingest.child import Outcome, ParserChild
 from ingest.documents import make_document
-from ingest.embedding import COMMIT, WINDOW, by_length, steps_of, unique_texts
+from ingest.embedding import COMMIT, WINDOW, by_length, steps_of, unique_texts, windows
 from ingest.events import Embedded
 from ingest.plan import Job
 from ingest.reading import MAX_FILE_BYTES
@@ -159,13 +159,11 @@ class RayWorkers:
 def _committed(
     store: CollectionStore, library: Library, pool: "_Pool[list[str], Vectors]", stop: threading.Event
 ) -> Iterator[int]:
-    """Encode and commit batch after batch; yield the number of chunks in each. The index follows after a window.
+    """Encode and commit batch after batch; yield the number of chunks in each. The index follows after a full window.
 
     Windows, batches and steps are those of `ingest.embedding`, larger windows only where the actors are many.
     """
-    size, most = COMMIT, max(WINDOW, 4 * COMMIT * pool.size)
-    while not stop.is_set() and (window := store.chunks_without_vectors(size)):
-        size = min(2 * size, most)
+    for window, is_full in windows(store, stop, max(WINDOW, 4 * COMMIT * pool.size)):
         batches = list(by_length(window, library.embedder_of(store)))
         told = [unique_texts(batch) for batch in batches]
         vectors = pool.map((step for texts, _ in told for step in steps_of(texts)), lambda step: (step,))
@@ -176,7 +174,7 @@ def _committed(
             if stop.is_set():
                 return
         counts = store.counts()
-        if counts["vectors"] < counts["chunks"]:
+        if is_full and counts["vectors"] < counts["chunks"]:
             library.refresh(store)
 
 
