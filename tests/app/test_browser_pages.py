@@ -2,6 +2,7 @@
 
 import csv
 import re
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -112,15 +113,18 @@ def test_an_exam_is_proposed_sat_and_found_again(context: BrowserContext, addres
 
 
 def begin_training(page: Page, data: Path, name: str, words: list[str]) -> None:
-    """On the page Fine-tune: pairs of `words` under two labels, written to `data`, checked and trained under `name`."""
+    """On the page Fine-tune: threes of `words` under two labels, written to `data`, checked and trained under `name`.
+
+    Twenty times over a thousand of them: it lasts for minutes on any machine, so that a test finds it at work.
+    """
     with data.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["text", "label"])
-        for first in words:
-            for second in words:
-                writer.writerow([f"{first} and {second} in the morning", "good" if first < second else "bad"])
+        for first, second, third in product(words, repeat=3):
+            writer.writerow([f"{first}, {second} and {third} in the morning", "good" if first < second else "bad"])
     page.get_by_role("tab", name=EN("finetune.new")).click()
     page.get_by_role("textbox", name=EN("finetune.name")).fill(name)
+    page.get_by_role("spinbutton", name=EN("finetune.epochs")).fill("20")
     page.locator("input[type=file]").first.set_input_files(str(data))
     page.get_by_text(data.name).first.wait_for()
     page.get_by_role("button", name=EN("finetune.check"), exact=True).click()
