@@ -8,7 +8,7 @@ of the sets are numbered downwards, as answering shows them ([1], the best, next
 import hashlib
 import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,8 @@ LONGEST_ANSWER = 320
 # Questions written over passages of the development files: more of them than come with these.
 WRITTEN_FILE = Path(__file__).parent / "written_questions.jsonl"
 SHORT_ANSWER = 120
+# Beside XQuAD and CLAP NQ; of these only the written ones are asked: their own are answered at length, or yes and no.
+WRITTEN_OVER = ("mtrag_un", "pubmedqa")
 LONGEST_READ_WHOLE = 1900
 # Passages of conversations within these bounds are read alone.
 TALK_CHARACTERS = (500, 1300)
@@ -139,25 +141,34 @@ def written_examples(folder: Path, seed: int = 3) -> list[Example]:
     own stand among them, and those of CLAP NQ whose answer is short or missing.
     """
     draw = random.Random(seed)  # noqa: S311 - a reproducible recipe, no secret
-    xquad, clapnq = load_corpus(folder, "xquad_en"), load_corpus(folder, "clapnq")
-    written, kept = _written(kept_to_choose_by=False), _written(kept_to_choose_by=True)
-    short = {
-        key: one
-        for key, one in clapnq.contexts.items()
-        if key in written and key not in kept and len(one.text) < LONGEST_READ_WHOLE
+    written = _written(kept_to_choose_by=False)
+    xquad = load_corpus(folder, "xquad_en")
+    clapnq, *others = (_written_over(load_corpus(folder, name), written) for name in ("clapnq", *WRITTEN_OVER))
+    own = {
+        key: [one for one in clapnq.about([clapnq.contexts[key]]) if len(one.answer) <= SHORT_ANSWER]
+        for key in clapnq.contexts
     }
-    own = {key: [one for one in clapnq.about([short[key]]) if len(one.answer) <= SHORT_ANSWER] for key in short}
     asked = {key: xquad.about([one]) for key, one in xquad.contexts.items()} | own
     half = {key: [one for one in asked[key] if draw.random() < 0.5] for key in xquad.contexts} | own
     rows: list[Example] = []
-    for contexts, share in ((xquad.contexts, 0.06), (short, 0.03)):
-        corpus = Corpus(contexts, tuple(one for key in contexts for one in (*half[key], *written.get(key, ()))))
+    everything = {**xquad.contexts, **clapnq.contexts}
+    for contexts, share in ((xquad.contexts, 0.06), (clapnq.contexts, 0.03), *((one.contexts, 0.03) for one in others)):
+        everything |= contexts
+        corpus = Corpus(contexts, tuple(q for key in contexts for q in (*half.get(key, ()), *written.get(key, ()))))
         for context in contexts.values():
             rows += _asked([context], corpus, draw, share)
-    everything = [one for key in asked for one in (*asked[key], *written.get(key, ()))]
-    third = tuple(one for one in everything if draw.random() < 0.36)
-    rows += _among_distractors(Corpus(xquad.contexts | short, third), draw, sizes=(3, 4, 5))
+    questions = [one for key in everything for one in (*asked.get(key, ()), *written.get(key, ()))]
+    third = tuple(one for one in questions if draw.random() < 0.36)
+    rows += _among_distractors(Corpus(everything, third), draw, sizes=(3, 4, 5))
     return rows
+
+
+def _written_over(corpus: Corpus, written: Mapping[str, Sequence[Question]]) -> Corpus:
+    """The passages that questions were written over and that are read whole."""
+    contexts = {
+        key: one for key, one in corpus.contexts.items() if key in written and len(one.text) < LONGEST_READ_WHOLE
+    }
+    return Corpus(contexts, corpus.questions)
 
 
 def _written(kept_to_choose_by: bool) -> dict[str, list[Question]]:

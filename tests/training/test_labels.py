@@ -2,13 +2,14 @@
 
 import json
 import random
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from core.config import load_settings
-from core.grounded_prompt import REFUSAL
+from core.grounded_prompt import REFUSAL, harmless
 from core.types import Chunk, Message
 from inference.fakes import FakeEngine
 from inference.protocol import GeneratedText, GenerationEvent, GenerationRequest
@@ -19,6 +20,8 @@ from training.examples import Example, read_examples, write_examples
 from training.gguf_model import GgufModel, same_vocabulary
 from training.grounded import (
     WRITTEN_FILE,
+    WRITTEN_OVER,
+    Corpus,
     grounded_examples,
     is_held_out,
     load_corpus,
@@ -117,13 +120,14 @@ def test_the_wide_rows_read_many_passages_and_none_that_is_reported(qa: Path) ->
 def test_written_questions_have_their_answers_in_the_passage_and_none_is_about_what_is_reported(qa: Path) -> None:
     passages = {
         row["id"]: row
-        for name in ("xquad_en", "clapnq")
+        for name in ("xquad_en", "clapnq", *WRITTEN_OVER)
         for row in map(json.loads, (qa / f"{name}.contexts.jsonl").read_text().splitlines())
     }
     written = [json.loads(line) for line in WRITTEN_FILE.read_text().splitlines()]
+    assert len({row["context_id"] for row in written}) == len(written), "one row a passage"
     assert not [row for row in written if is_held_out(passages[row["context_id"]]["title"] or row["context_id"])]
     pairs = [(passages[row["context_id"]]["text"], *pair) for row in written for pair in row["questions"]]
-    assert len({question for _, question, _ in pairs}) > 1800
+    assert len({question for _, question, _ in pairs}) > 4000
     assert not [question for text, question, answer in pairs if answer not in text]
     assert 0.1 < sum(not answer for _, _, answer in pairs) / len(pairs) < 0.25
 
@@ -134,11 +138,22 @@ def test_the_round_of_written_questions_leaves_those_to_choose_by_alone(qa: Path
     kept = [json.loads(line) for line in WRITTEN_FILE.read_text().splitlines()]
     to_choose_by = {pair[0] for row in kept if row["kept_to_choose_by"] for pair in row["questions"]}
     to_learn_from = {pair[0] for row in kept if not row["kept_to_choose_by"] for pair in row["questions"]}
-    assert len(to_choose_by) > 200
+    assert len(to_choose_by) > 400
     assert not asked & (to_choose_by - to_learn_from)
     assert len(asked & to_learn_from) / len(to_learn_from) > 0.95
     assert 0.15 < sum(row.answer == REFUSAL.en for row in made) / len(made) < 0.3
     assert [row.messages for row in made] == [row.messages for row in written_examples(qa)], "one seed, one recipe"
+    shown = [re.split(r"(?:^|\n\n)\[\d+\] .*\n|\n\nQuestion: ", row.question)[1:-1] for row in made]
+    for name in WRITTEN_OVER:
+        own, reported = (_texts(load_corpus(qa, name, held_out)) for held_out in (False, True))
+        sizes = {len(passages) for passages in shown if own & set(passages)}
+        assert {1, 4} <= sizes, f"{name}: alone and among others"
+        assert not [passages for passages in shown if reported & set(passages)]
+
+
+def _texts(corpus: Corpus) -> set[str]:
+    """The passages as a prompt shows them."""
+    return {harmless(one.text.strip()) for one in corpus.contexts.values()}
 
 
 def test_an_answer_stands_in_the_passage_that_it_cites(qa: Path, rows: list[Example]) -> None:
