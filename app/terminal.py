@@ -127,7 +127,7 @@ def doctor(settings: Settings, as_json: bool) -> int:
     for check in examine(settings):
         found.append(check)
         if not as_json:
-            said = "  ".join(part for part in (check.detail, check.remedy.in_(language())) if part)
+            said = "  ".join(part for part in (check.detail.in_(language()), check.remedy.in_(language())) if part)
             write(f"{_TITLES[check.state]}  {check.name.in_(language()):<24} {said}")
     missing = sum(check.state == "missing" for check in found)
     if as_json:

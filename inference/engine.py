@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from core.errors import ModelLoadError
 from core.language import Bilingual
 from core.types import SamplingSettings
+from inference import devices
 from inference.engine_options import LoadOptions, responsive_batch
 from inference.gguf_file import GgufHeader, read_gguf_header
 
@@ -349,13 +350,12 @@ class LoadedModel:
     def device(self) -> tuple[str, int]:
         """Where the model runs, in words, and the number of its layers that are on a GPU."""
         if not llama_cpp.llama_supports_gpu_offload():
-            return "CPU, because this build of llama.cpp has no GPU backend", 0
-        asked = self.options.n_gpu_layers
-        total = self.n_layers + 1
+            return devices.NO_BACKEND.en, 0
+        asked, total = self.options.n_gpu_layers, self.n_layers + 1
         on_gpu = total if asked < 0 else min(asked, total)
         if not on_gpu:
-            return "CPU, because no layer was asked onto the GPU (FOURFOLD_N_GPU_LAYERS)", 0
-        return f"{on_gpu}/{total} layers on {_gpu_names() or 'the GPU'}", on_gpu
+            return devices.NOT_ASKED.en, 0
+        return devices.on_layers(on_gpu, total, _gpu_names()), on_gpu
 
 
 def penalise(logits: NDArray[np.float32], tokens: Sequence[int], penalty: float) -> None:

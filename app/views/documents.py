@@ -12,7 +12,7 @@ from app.ingest_jobs import IngestJob, Progress
 from app.library import Summary, summaries
 from app.views import document_preview, retrieval
 from app.widgets import changes, jobs
-from app.widgets.answer_text import plain_label
+from app.widgets.answer_text import message_label, plain_label
 from app.widgets.paths import shown_path
 from app.widgets.scope import collection_name
 from app.wording import Wording
@@ -174,7 +174,7 @@ def _progress_label(state: Progress, words: Wording) -> str:
 def _outcome(job: IngestJob, words: Wording) -> None:
     state = job.progress
     if state.problem is not None:
-        st.error(plain_label(state.problem.in_(words.language), 600), icon=":material/error:")
+        st.error(message_label(state.problem.in_(words.language), 600), icon=":material/error:")
     elif state.finished is not None:
         line = plain_label(state.finished.line(words.language), 600)
         if state.finished.failed:
@@ -224,7 +224,7 @@ def _failures(name: str, failures: list[FailureRecord], words: Wording) -> None:
         return
     with st.expander(words("documents.failed_files", count=len(failures)), icon=":material/warning:"):
         for failure in failures:
-            st.caption(plain_label(failure.message.in_(words.language), 300))
+            st.caption(message_label(failure.message.in_(words.language), 300))
         if st.button(words("documents.retry"), icon=":material/refresh:"):
             session.container().ingest.start(name, [Path(row.uri) for row in failures], IngestOptions(retry=True))
             st.rerun()

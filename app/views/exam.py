@@ -9,7 +9,7 @@ import streamlit as st
 from app import container, exams, session
 from app.jobs import Job
 from app.widgets import answer, changes, jobs
-from app.widgets.answer_text import plain_label
+from app.widgets.answer_text import message_label, plain_label
 from app.widgets.scope import collection_name
 from app.wording import Wording
 from core.types import CONCRETE_MODES
@@ -256,5 +256,5 @@ def _running_or_failed(kind: str, words: Wording) -> Job | None:
     if job.is_running:
         jobs.watch(job.id)
     elif job.state == "failed":
-        st.error(plain_label(job.detail.in_(words.language), 600), icon=":material/error:")
+        st.error(message_label(job.detail.in_(words.language), 600), icon=":material/error:")
     return job

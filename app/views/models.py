@@ -1,5 +1,6 @@
 """Models and settings: what runs here, what may be changed, and the doctor."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import streamlit as st
@@ -13,8 +14,11 @@ from app.widgets.answer_text import plain_label
 from app.widgets.paths import shown_path
 from app.widgets.sidebar import model_name
 from app.wording import Wording
+from inference.devices import device_in
 from inference.protocol import ModelInfo
 
+HUBS = {"huggingface": "Hugging Face", "modelscope": "ModelScope"}
+_NAMED = ("en", "zh")
 _STATE_ICONS = {
     "ok": ":material/check_circle:",
     "optional": ":material/do_not_disturb_on:",
@@ -50,14 +54,14 @@ def _model(model: ModelInfo, words: Wording) -> None:
             "quantisation": model.quantisation,
             "context": words("models.of_tokens", used=f"{model.n_ctx:,}", trained=f"{model.n_ctx_train:,}"),
             "layers": f"{model.gpu_layers}/{model.n_layers}",
-            "writes": ", ".join(model.languages) or "?",
+            "writes": _languages(model.languages, words) or "?",
         }
         columns = st.container(horizontal=True, gap="medium")
         for name, value in facts.items():
             with columns.container(width="content", gap=None):
                 st.caption(words(f"models.{name}"))
                 st.text(value)
-        st.caption(plain_label(model.device, 200))
+        st.caption(plain_label(device_in(model.device, words.language), 200))
         if not session.is_shared():
             st.caption(shown_path(model.path))
 
@@ -74,7 +78,7 @@ def _others(box: Container, words: Wording) -> None:
         return
     with others:
         found = downloads.command(box.settings, "list")
-        st.caption(words("models.others_text", hub=box.settings.hub))
+        st.caption(words("models.others_text", hub=HUBS[box.settings.hub]))
         for model in found["models"]:
             in_use = found["in_use"] in (model["name"], model.get("path"))
             recommended = model["name"] == found["recommended"][words.language]
@@ -96,9 +100,14 @@ def _other(box: Container, model: dict[str, Any], marks: tuple[bool, bool], word
         st.space("stretch")
         if not in_use:
             _get_or_use(box, model, words)
-    facts = [f"{model.get('gigabytes', 0)} GB", words("models.needs", size=model.get("needs_gigabytes", "?"))]
-    facts += ["+".join(model["languages"]), str(model["licence"])]
+    needs = words("models.needs", size=f"{model.get('needs_gigabytes', 0):.1f}")
+    facts = [f"{model.get('gigabytes', 0):.1f} GB", needs, _languages(model["languages"], words), str(model["licence"])]
     st.caption(plain_label(" · ".join(facts), 200))
+
+
+def _languages(known: Iterable[str], words: Wording) -> str:
+    comma = "、" if words.language == "zh" else ", "
+    return comma.join(words(f"models.language_{name}") if name in _NAMED else name for name in known)
 
 
 def _get_or_use(box: Container, model: dict[str, Any], words: Wording) -> None:
@@ -132,8 +141,13 @@ def _settings(box: Container, words: Wording) -> None:
     settings = box.settings
     with st.form("settings", border=True):
         changed: dict[str, Any] = {
-            "model": st.text_input(words("settings.model"), settings.model, help=words("settings.model_help")),
-            "encoder": st.text_input(words("settings.encoder"), settings.encoder, help=words("settings.encoder_help")),
+            name: st.text_input(
+                words(f"settings.{name}"),
+                getattr(settings, name),
+                placeholder=words(f"settings.{name}_embedded"),
+                help=words(f"settings.{name}_help"),
+            )
+            for name in ("model", "encoder")
         }
         left, right = st.columns(2)
         with left:
@@ -164,6 +178,8 @@ def _doctor(words: Wording) -> None:
 
 
 def _check(check: Check, words: Wording) -> None:
-    said = plain_label(" ".join(part for part in (check.detail, check.remedy.in_(words.language)) if part), 300)
+    said = plain_label(
+        " ".join(told for part in (check.detail, check.remedy) if (told := part.in_(words.language))), 300
+    )
     icon, colour = _STATE_ICONS[check.state], _STATE_COLOURS[check.state]
     st.markdown(f":{colour}[{icon}] **{plain_label(check.name.in_(words.language))}**  {said}")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -12,7 +13,7 @@ from app.jobs import Job
 from app.prompt_lab import Cell, cells_of
 from app.prompt_library import PromptTemplate, template_from_json
 from app.widgets import jobs
-from app.widgets.answer_text import answer_html, plain_label
+from app.widgets.answer_text import answer_html, message_label, plain_label
 from app.wording import Wording
 from core.errors import FourfoldError
 from orchestrator.bill import Price, load_prices
@@ -140,7 +141,7 @@ def _results(job: Job, words: Wording) -> None:
 
 def _cell(cell: Cell, words: Wording) -> None:
     if cell.failure is not None:
-        st.error(plain_label(cell.failure.in_(words.language), 300))
+        st.error(message_label(cell.failure.in_(words.language), 300))
         return
     st.html(answer_html(cell.text))
     counts = words("lab.took", read=cell.prompt_tokens, written=cell.completion_tokens, seconds=f"{cell.seconds:.1f}")
@@ -171,10 +172,12 @@ def _price() -> Price | None:
 
 
 def _keep_button(template: PromptTemplate, key: str, words: Wording) -> None:
-    with st.popover(words("lab.keep"), icon=":material/bookmark_add:", key=f"open_{key}"):
+    card = f"open_{key}"
+    with st.popover(words("lab.keep"), icon=":material/bookmark_add:", key=card, on_change="rerun"):
         name = st.text_input(words("lab.keep_name"), template.name, key=f"name_{key}", max_chars=60)
         use = st.checkbox(words("lab.keep_use"), True, key=f"use_{key}")
-        if st.button(words("lab.keep"), type="primary", key=key, disabled=not name.strip()):
+        done = partial(session.close_card, card)
+        if st.button(words("lab.keep"), type="primary", key=key, disabled=not name.strip(), on_click=done):
             home = session.container().settings.paths.home
             prompt_library.keep(home, replace(template, name=name), use)
             st.toast(words("lab.kept"))
@@ -203,7 +206,7 @@ def _found(job: Job, words: Wording) -> None:
     result = session.container().work.result(job.id)
     if result is None:
         if job.detail.en:
-            st.error(plain_label(job.detail.in_(words.language), 600), icon=":material/error:")
+            st.error(message_label(job.detail.in_(words.language), 600), icon=":material/error:")
         return
     plain, best = result["plain"], result["best"]
     with st.container(border=True):
@@ -237,7 +240,7 @@ def _templates(words: Wording) -> None:
     try:
         shelf = prompt_library.load(home)
     except FourfoldError as error:
-        st.error(plain_label(error.message.in_(words.language), 400))
+        st.error(message_label(error.message.in_(words.language), 400))
         return
     st.write(words("lab.kept_text"))
     if not shelf.templates:

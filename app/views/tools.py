@@ -6,7 +6,7 @@ import streamlit as st
 
 from app import session
 from app.widgets import jobs, tool_form
-from app.widgets.answer_text import plain_label
+from app.widgets.answer_text import message_label, plain_label
 from app.widgets.approval import RISK_COLOURS
 from app.widgets.paths import shown_path
 from app.wording import Wording
@@ -38,7 +38,7 @@ def draw() -> None:
     if st.button(words("tools.reload"), icon=":material/refresh:"):
         registry.reload()
     for problem in registry.problems:
-        st.warning(plain_label(f"{problem.origin}: {problem.message.in_(words.language)}", 400))
+        st.warning(message_label(f"{problem.origin}: {problem.message.in_(words.language)}", 400))
 
 
 def _tool(entry: ToolEntry, registry: ToolRegistry, words: Wording) -> None:

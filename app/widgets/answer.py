@@ -7,7 +7,7 @@ import streamlit as st
 
 from app import session
 from app.answer_view import AnswerView, ToolStep
-from app.widgets.answer_text import answer_html, plain_label, quoted_html
+from app.widgets.answer_text import answer_html, message_label, plain_label, quoted_html
 from app.widgets.listener import listen
 from app.wording import Wording
 from core.types import EMBEDDED_SHARE, ConcreteMode
@@ -70,9 +70,9 @@ def _text(view: AnswerView, answer_id: str, words: Wording) -> None:
             st.html(answer_html(view.text, answer_id, numbers, doubted))
         listen(answer_id, view.text)
     for notice in completed.notices if completed else ():
-        st.caption(plain_label(notice.in_(words.language), 400))
+        st.caption(message_label(notice.in_(words.language), 400))
     if view.failed is not None:
-        st.error(plain_label(view.failed.in_(words.language), 600), icon=":material/error:")
+        st.error(message_label(view.failed.in_(words.language), 600), icon=":material/error:")
     elif view.interrupted:
         st.caption(":material/pause_circle: " + words("answer.interrupted"))
     elif completed is not None and completed.stopped:

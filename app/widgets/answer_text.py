@@ -21,6 +21,7 @@ _HEADING = re.compile(r"(?m)^(#{1,6} )(\S.*)$")
 _WIDE = f"{HAN}\u3000-\u303f\uff00-\uffef"
 _BLANK = re.compile(rf"(?<=[{_WIDE}]) (?=\[\d{{1,2}}\])|(?<=\d\]) (?=[{HAN}])")
 _CITATION = re.compile(r"\[(\d{1,2})\]")
+_CODE = re.compile(r"`([^`]+)`")
 
 
 def answer_html(
@@ -53,10 +54,22 @@ def passage_html(text: str) -> str:
 
 def plain_label(text: str, longest: int = 60) -> str:
     """Untrusted text for a widget's label: Markdown signs escaped, one line, cut at `longest` characters."""
+    return _escaped(_one_line(text, longest))
+
+
+def message_label(text: str, longest: int = 400) -> str:
+    """A message of ours, which may repeat untrusted text: as `plain_label`, but what stands in backticks is code."""
+    parts = _CODE.split(_one_line(text, longest))
+    return "".join(f"`{part}`" if place % 2 else _escaped(part) for place, part in enumerate(parts))
+
+
+def _one_line(text: str, longest: int) -> str:
     line = " ".join(text.split())
-    if len(line) > longest:
-        line = line[: longest - 1].rstrip() + "…"
-    return re.sub(r"([\\`*_{}\[\]()<>#+!|~$:-])", r"\\\1", line)
+    return line if len(line) <= longest else line[: longest - 1].rstrip() + "…"
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([\\`*_{}\[\]()<>#+!|~$:-])", r"\\\1", text)
 
 
 def _environment(answer_id: str, cited: Sequence[int]) -> dict[str, Any]:

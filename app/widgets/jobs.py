@@ -7,7 +7,7 @@ import streamlit as st
 
 from app import session, works
 from app.jobs import Job
-from app.widgets.answer_text import plain_label
+from app.widgets.answer_text import message_label, plain_label
 from app.wording import Wording
 from core.config import Settings
 
@@ -133,7 +133,7 @@ def _job(job: Job, words: Wording) -> None:
         st.markdown(f"{_ICONS[job.kind]} **{kind}** · {plain_label(job.title, 60)}", width="content")
         if not job.is_running:
             st.badge(words(f"jobs.{job.state}"), color=_COLOURS[job.state])  # type: ignore[arg-type]
-    said = plain_label(job.detail.in_(words.language), 300)
+    said = message_label(job.detail.in_(words.language), 300)
     if job.is_running:
         st.progress(min(1.0, job.share or 0.0), text=said or words("jobs.running"))
         if job.seconds_left is not None:

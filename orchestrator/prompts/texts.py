@@ -103,9 +103,9 @@ TOOLS_MISSING = Bilingual(
     zh="工具模式下没有可调用的工具。请启用工具，或选择其他模式。",
 )
 ADAPTER_MISSING = Bilingual(
-    en="The fine-tuned mode needs an adapter, and none is there for this model. Train one with `python -m training`, "
-    "or choose another mode.",
-    zh="微调模式需要适配器，而当前模型没有。请用 `python -m training` 训练一个，或选择其他模式。",
+    en="The fine-tuned mode needs an adapter, and none is there for this model. Train one (page “Fine-tune”, or "
+    "`python -m training`), or choose another mode.",
+    zh="微调模式需要适配器，而当前模型没有。请训练一个（“微调”页面，或 `python -m training`），或选择其他模式。",
 )
 
 

@@ -3,7 +3,7 @@
 import pytest
 from bs4 import BeautifulSoup
 
-from app.widgets.answer_text import answer_html, marked_passage_html, plain_label
+from app.widgets.answer_text import answer_html, marked_passage_html, message_label, plain_label
 
 
 @pytest.mark.parametrize(
@@ -72,3 +72,9 @@ def test_an_empty_span_marks_nothing():
 def test_labels_are_one_escaped_line():
     assert plain_label("a\nb [x](y)") == r"a b \[x\]\(y\)"
     assert plain_label("x" * 80, 10) == "x" * 9 + "…"
+
+
+def test_what_a_message_of_ours_has_in_backticks_is_code_and_the_rest_is_text():
+    assert message_label("Run `python -m [x]` for *a*.") == r"Run `python -m [x]` for \*a\*."
+    assert message_label("one ` alone") == r"one \` alone"
+    assert message_label("cut `in the code`", 10) == r"cut \`in t…"

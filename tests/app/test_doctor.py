@@ -31,8 +31,8 @@ def test_a_tuning_is_reported_and_its_absence_too(tmp_path: Path):
     save_tuning(settings, Tuning(digest, machine_name(), 3, 256, True, "f16", figures={"prompt_ratio": 2.5}))
     found = checks(settings)["tuning"]
     assert found.state == "ok"
-    assert "3 threads" in found.detail
-    assert "2.5 times" in found.detail
+    assert "3 threads" in found.detail.en
+    assert "2.5 times" in found.detail.en
 
 
 def test_a_context_beyond_the_memory_is_told_before_anything_loads(tmp_path: Path):
@@ -44,8 +44,8 @@ def test_a_context_beyond_the_memory_is_told_before_anything_loads(tmp_path: Pat
 
 def test_the_device_is_told_with_its_reason(tmp_path: Path):
     found = checks(load_settings(home=tmp_path), load_model=True)["the model loads"]
-    assert "Q4_1" in found.detail
-    assert "CPU, because" in found.detail or "layers on" in found.detail
+    assert "Q4_1" in found.detail.en
+    assert "CPU, because" in found.detail.en or "layers on" in found.detail.en
 
 
 def test_an_unused_gpu_is_told_with_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -66,6 +66,6 @@ def test_a_remote_model_that_does_not_answer_is_missing(tmp_path: Path):
 
 
 def test_where_models_come_from(tmp_path: Path):
-    assert "offline" in checks(load_settings(home=tmp_path))["downloads"].detail
+    assert "offline" in checks(load_settings(home=tmp_path))["downloads"].detail.en
     online = load_settings(home=tmp_path, offline=False, hub="modelscope")
-    assert checks(online)["downloads"].detail == "modelscope"
+    assert checks(online)["downloads"].detail.en == "modelscope"
