@@ -1,5 +1,6 @@
 """From a question to calls for a small model: the encoder finds the functions, the model fills in their forms."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,13 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.language import han_share
 from core.types import ToolCall
 from inference.call_schema import accepts, function_of
 from inference.form_filling import FormFiller
 from inference.grounding import Grounding
 from inference.protocol import ChatEngine, JsonSchema
 from retrieval.protocol import Embedder
-from tools.likeness import Descriptions, likeness
+from tools.likeness import CHINESE, Descriptions, likeness
 from tools.parallel_calls import spread
 from tools.question_parts import parts_of
 from tools.repeated_calls import repeated
@@ -25,6 +27,10 @@ FITTING = 0.40
 # that the whole question is about.
 PART_FITTING, PART_MARGIN = 0.40, 0.10
 MOST_CALLS = 8
+_ASKS_DATE = re.compile(r"YYYY|日期|\bdate\b")
+_DATE_ZH = re.compile(
+    r"\d|[今明昨前后当][天日年早晚]|[一二三四五六七八九十]+[月日号]|[上下本这]个?(?:周|月|星期)|节|除夕"
+)
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,17 @@ class CallProposer:
         if len(chosen) < 2:
             # One function: what the whole question is about.
             chosen = {best: question} if scores[0, best] >= FITTING else {}
-        return [(functions[at], text) for at, text in chosen.items()]
+        return [(functions[at], text) for at, text in chosen.items() if self._has_its_date(text, functions[at])]
+
+    def _has_its_date(self, text: str, function: dict[str, Any]) -> bool:
+        """False where shared characters alone speak for a function of dates (天, 日) and the question names no date."""
+        embedder = self.embedder
+        by_meaning = embedder is not None and "zh" in embedder.languages
+        if by_meaning or han_share(text) < CHINESE or _DATE_ZH.search(text):
+            return True
+        parameters = function["parameters"]
+        asked = (parameters.get("properties", {}).get(name, {}) for name in parameters.get("required", ()))
+        return not any(_ASKS_DATE.search(str(schema.get("description", ""))) for schema in asked)
 
     @cached_property
     def _descriptions(self) -> Descriptions | None:

@@ -12,6 +12,7 @@ from app.widgets.listener import listen
 from app.wording import Wording
 from core.types import EMBEDDED_SHARE, ConcreteMode
 from orchestrator.events import AnswerCompleted, Route, Source
+from orchestrator.prompts import texts
 
 MODE_ICONS: dict[str, str] = {
     "auto": ":material/auto_awesome:",
@@ -20,6 +21,8 @@ MODE_ICONS: dict[str, str] = {
     "rag": ":material/library_books:",
     "finetuned": ":material/tune:",
 }
+# Nothing is broken: the question only has to take another way.
+_ANOTHER_WAY = (texts.ADAPTER_MISSING, texts.LANGUAGE_UNKNOWN, texts.NO_TOOL_FITS, texts.TOOLS_MISSING)
 _EVIDENCE_COLOURS: dict[str, str] = {"strong": "green", "weak": "orange", "none": "gray"}
 
 
@@ -72,7 +75,11 @@ def _text(view: AnswerView, answer_id: str, words: Wording) -> None:
     for notice in completed.notices if completed else ():
         st.caption(message_label(notice.in_(words.language), 400))
     if view.failed is not None:
-        st.error(message_label(view.failed.in_(words.language), 600), icon=":material/error:")
+        said = message_label(view.failed.in_(words.language), 600)
+        if view.failed in _ANOTHER_WAY:
+            st.info(said, icon=":material/alt_route:")
+        else:
+            st.error(said, icon=":material/error:")
     elif view.interrupted:
         st.caption(":material/pause_circle: " + words("answer.interrupted"))
     elif completed is not None and completed.stopped:

@@ -6,10 +6,10 @@ from core.config import Settings
 from core.language import Bilingual
 from inference.protocol import ChatEngine, GenerationRequest
 from orchestrator.context import assemble, budget, draft, fit_history, history_drafts
-from orchestrator.events import AnswerEvent
+from orchestrator.events import AnswerEvent, AnswerFailed
 from orchestrator.generation import generate
-from orchestrator.modes.base import plain_completion, sampling_of, step_by_step
-from orchestrator.prompts.texts import CLAIMED_WITHOUT_CALL, GENERAL_KNOWLEDGE, PROMPT_SYSTEM
+from orchestrator.modes.base import plain_completion, sampling_of, step_by_step, writes
+from orchestrator.prompts.texts import CLAIMED_WITHOUT_CALL, GENERAL_KNOWLEDGE, LANGUAGE_UNKNOWN, PROMPT_SYSTEM
 from orchestrator.turn import Turn
 from tools.claims import claims_a_tool
 
@@ -22,7 +22,11 @@ class PromptMode:
         self._settings = settings
 
     def answer(self, turn: Turn, adapter: str = "", notices: tuple[Bilingual, ...] = ()) -> Iterator[AnswerEvent]:
-        """Yield ContextAssembled, the deltas and AnswerCompleted."""
+        """Yield ContextAssembled, the deltas and AnswerCompleted; AnswerFailed where it could not be read."""
+        if not adapter and self._engine.info.is_small and not writes(self._engine, turn.language):
+            # An adapter may have learnt to: its labels, say. A larger model writes something, with a word of warning.
+            yield AnswerFailed(LANGUAGE_UNKNOWN)
+            return
         sampling = sampling_of(turn, self._settings)
         tokens = budget(self._engine, sampling.max_tokens)
         system = draft("system", _system(turn), "system")

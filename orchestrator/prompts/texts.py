@@ -52,6 +52,12 @@ LANGUAGE_NOT_WRITTEN = Bilingual(
     en="This model does not write the language of the question well; another can be chosen under Models & settings.",
     zh="当前模型不擅长书写这种语言；可在“模型与设置”中换用支持该语言的模型。",
 )
+LANGUAGE_UNKNOWN = Bilingual(
+    en="The loaded model cannot write the language of this question, so it was not asked. Questions about your "
+    "documents are answered in their own words; a model that writes it can be chosen under Models & settings.",
+    zh="当前模型不会书写这种语言，因此没有让它作答。关于文档的问题会以文档原文回答；"
+    "可在“模型与设置”中换用会书写该语言的模型。",
+)
 DROPPED_CITATIONS = Bilingual(
     en="Citations of sources that do not exist were taken out: {numbers}.",
     zh="已删去指向不存在来源的引用：{numbers}。",

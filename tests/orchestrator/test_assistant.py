@@ -1,5 +1,6 @@
 """The public door over fakes: every way in which an answer can go."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,16 @@ def test_a_language_that_the_model_does_not_write_gets_sentences(tmp_path: Path)
     first = answer.citations[0]
     assert RIVER[first.passage_start : first.passage_end] == "武汉长江大桥于1957年建成通车。"
     assert answer.notices == (texts.EXTRACTIVE_LANGUAGE,)
+
+
+def test_a_small_model_is_not_asked_to_write_a_language_that_it_does_not_write(tmp_path: Path):
+    who, engine, _ = assistant(tmp_path, [])
+    engine.info = replace(engine.info, n_parameters=135_000_000, languages=("en",))
+    failed = only(ask(who, "为一家海边书店写两句欢迎词。", "prompt"), AnswerFailed)
+    assert failed.message == texts.LANGUAGE_UNKNOWN
+    assert engine.requests == []
+    engine.info = replace(engine.info, n_parameters=3_000_000_000)
+    assert end(ask(who, "为一家海边书店写两句欢迎词。", "prompt")).notices[-1] == texts.LANGUAGE_NOT_WRITTEN
 
 
 @pytest.mark.parametrize(("distance", "kind"), [(0.1, "refusal"), (1.5, "extractive")])

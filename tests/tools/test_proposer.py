@@ -190,3 +190,15 @@ def test_a_chinese_question_finds_the_function_that_is_described_in_chinese() ->
     assert list(np.argmax(scores, axis=1)) == [0, 1, 2]
     assert (np.max(scores, axis=1) >= FITTING).all()
     assert float(likeness(descriptions, ["谁写了《红楼梦》？"], functions).max()) < FITTING
+
+
+def test_a_chinese_question_without_a_date_is_no_question_for_a_function_of_dates() -> None:
+    date = {"type": "string", "description": "a date such as 2026-03-15, or today"}
+    between = function("days_between", "计算两个日期之间相隔多少天", ["start", "end"], start=date, end=date)
+    proposer = CallProposer(FakeEngine([""]), WordEmbedder())
+    for question, names in (
+        ("灯会员的退货期限是多少天？", []),
+        ("今天到10月1日相隔多少天？", ["days_between"]),
+        ("五月一日和中秋节之间相隔多少天？", ["days_between"]),
+    ):
+        assert [found["name"] for found, _ in proposer.wanted(question, [between])] == names
