@@ -63,6 +63,8 @@ def sit_exam(box: "Container", params: Mapping[str, Any], report: Report) -> dic
         progress=lambda done, total, mark: _told(report, done, total, mark),
         is_cancelled=lambda: report.is_cancelled,
     )
+    count = len(sitting.marks)
+    report.progress(1.0, Bilingual(f"{count} answers", f"{count} 个回答"))
     return {"sitting": sitting.id}
 
 
@@ -81,7 +83,9 @@ def try_change(box: "Container", params: Mapping[str, Any], report: Report) -> d
         lambda done, total, mark: _told(report, done, total, mark),
     )
     changes = [asdict(change) | {"verdict": change.verdict} for change in trial.changes]
-    return {"is_worse": trial.is_worse, "text": asdict(trial.text), "changes": changes}
+    count = sum(change.questions for change in trial.changes)
+    report.progress(1.0, Bilingual(f"{count} answers compared", f"对比了 {count} 个回答"))
+    return {"is_worse": trial.is_worse, "changes": changes}
 
 
 def _told(report: Report, done: int, total: int, mark: "Mark") -> None:

@@ -14,7 +14,7 @@ from core.language import Bilingual
 from core.types import Mode, Question, Scope
 from evaluation.answer_events import read_answer
 from evaluation.exam_store import ExamItem, Mark, Sitting
-from evaluation.figures import mean_with_interval
+from evaluation.figures import mean_with_interval, share_with_interval
 from evaluation.metrics import bootstrap_interval, contained, token_f1
 from orchestrator.assistant import Assistant
 from orchestrator.events import AnswerEvent
@@ -160,15 +160,16 @@ def _modes(marks: Sequence[Mark]) -> list[str]:
 
 
 def _figures(marks: Sequence[Mark], answerable: Mapping[str, bool]) -> dict[str, Any]:
-    values = {
+    shares = {
         "right": [one.correct for one in marks],
         "right_of_answerable": [one.correct for one in marks if answerable.get(one.question, True)],
         "right_of_unanswerable": [one.correct for one in marks if not answerable.get(one.question, True)],
         "cited_right": [one.cited for one in marks if one.cited is not None],
-        "seconds": [one.seconds for one in marks],
-        "tokens": [float(one.tokens) for one in marks],
     }
-    return {name: mean_with_interval(found) for name, found in values.items()}
+    means = {"seconds": [one.seconds for one in marks], "tokens": [float(one.tokens) for one in marks]}
+    return {name: share_with_interval(found) for name, found in shares.items()} | {
+        name: mean_with_interval(found) for name, found in means.items()
+    }
 
 
 def _change(mode: str, before: Sitting, after: Sitting) -> Change | None:

@@ -95,17 +95,17 @@ class Finished:
     stopped: bool = False
     details: dict[str, Any] = field(default_factory=dict)
 
-    def line(self, language: str = "en") -> str:
-        """The summary in one line: `41 ok · 2 skipped · 1 failed: x.pdf (encrypted)`."""
+    def line(self, language: str = "en", named: bool = True) -> str:
+        """The summary in one line: `41 ok · 2 skipped · 1 failed: x.pdf (encrypted)`, or without its names."""
         words = {"en": ("ok", "skipped", "failed", "removed"), "zh": ("个成功", "个跳过", "个失败", "个移除")}
         ok, skipped, failed, removed = words["zh" if language.startswith("zh") else "en"]
         parts = [f"{self.ok + self.partial} {ok}", f"{self.skipped} {skipped}"]
         if self.removed:
             parts.append(f"{self.removed} {removed}")
         if self.failed:
-            named = ", ".join(_named(uri, reason.in_(language)) for uri, reason in self.failed[:5])
+            names = ", ".join(_named(uri, reason.in_(language)) for uri, reason in self.failed[:5])
             more = " ..." if len(self.failed) > 5 else ""
-            parts.append(f"{len(self.failed)} {failed}: {named}{more}")
+            parts.append(f"{len(self.failed)} {failed}" + (f": {names}{more}" if named else ""))
         return " · ".join(parts)
 
 

@@ -131,5 +131,5 @@ UNREADABLE_PICTURE = Bilingual(
 
 
 def _short(detail: str) -> str:
-    line = " ".join(detail.split())
+    line = " ".join(detail.split()).rstrip(".")
     return line if len(line) <= 100 else line[:97] + "..."

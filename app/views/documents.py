@@ -176,7 +176,8 @@ def _outcome(job: IngestJob, words: Wording) -> None:
     if state.problem is not None:
         st.error(message_label(state.problem.in_(words.language), 600), icon=":material/error:")
     elif state.finished is not None:
-        line = plain_label(state.finished.line(words.language), 600)
+        # Their names and reasons stand below, file by file.
+        line = plain_label(state.finished.line(words.language, named=False), 600)
         if state.finished.failed:
             st.warning(line, icon=":material/warning:")
         else:

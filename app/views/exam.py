@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import streamlit as st
@@ -14,7 +15,7 @@ from app.widgets.scope import collection_name
 from app.wording import Wording
 from core.types import CONCRETE_MODES
 from evaluation.exam import last_sitting
-from evaluation.exam_grading import DEFAULT_MODES, compare, figures, told
+from evaluation.exam_grading import DEFAULT_MODES, compare, figures
 from evaluation.exam_store import ExamItem, ExamStore, Sitting, open_store
 
 STATUSES = ("kept", "proposed", "dropped")
@@ -166,7 +167,7 @@ def _sitting(sitting: Sitting, earlier: Sitting | None, items: Sequence[ExamItem
     st.table([_mode_row(mode, row, words) for mode, row in figures(sitting.marks, items).items()])
     if earlier is not None:
         changes = compare(earlier, sitting)
-        said = plain_label(told(changes).in_(words.language), 400)
+        said = told([asdict(change) | {"verdict": change.verdict} for change in changes], words)
         if any(change.verdict == "worse" for change in changes):
             st.warning(words("exam.since_last", said=said), icon=":material/trending_down:")
         else:
@@ -194,7 +195,24 @@ def _mode_row(mode: str, row: Mapping[str, Any], words: Wording) -> dict[str, st
 def _share(figure: Mapping[str, float]) -> str:
     if not figure["n"]:
         return "–"
-    return f"{figure['mean']:.0%} ({figure['low']:.0%}–{figure['high']:.0%})"
+    return f"{figure['mean']:.0%} ({figure['low'] * 100:.0f}–{figure['high'] * 100:.0f})"
+
+
+def told(changes: Sequence[Mapping[str, Any]], words: Wording) -> str:
+    """What became of each mode from one sitting to another, in a line; what got worse is named first."""
+    parts, comma = [], "、" if words.language == "zh" else ", "
+    for verdict in ("worse", "better", "unsure", "same"):
+        named = [_told_change_of(change, words) for change in changes if change["verdict"] == verdict]
+        if named:
+            parts.append(words(f"exam.{verdict}", modes=comma.join(named)))
+    return " · ".join(parts) or words("exam.nothing_shared")
+
+
+def _told_change_of(change: Mapping[str, Any], words: Wording) -> str:
+    name = words(f"mode.{change['mode']}")
+    if change["verdict"] == "same":
+        return name
+    return f"{name} {change['difference']:+.0%} ({change['low']:+.0%} … {change['high']:+.0%})"
 
 
 # --- a change
@@ -235,7 +253,7 @@ def _verdict(job: Job, words: Wording) -> None:
     if result is None:
         return
     st.markdown(f"**{plain_label(job.title, 200)}**")
-    said = plain_label(result["text"][words.language], 400)
+    said = told(result["changes"], words)
     if result["is_worse"]:
         st.warning(words("exam.gets_worse", said=said), icon=":material/trending_down:")
         lost = [question for change in result["changes"] for question in change["lost"]]

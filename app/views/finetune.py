@@ -12,6 +12,7 @@ from app import session
 from app.ingest_jobs import safe_name
 from app.widgets import adapter_trial
 from app.widgets.answer_text import plain_label
+from app.widgets.jobs import time_left
 from app.widgets.sidebar import model_name
 from app.wording import Wording
 from core.config import Settings
@@ -241,14 +242,14 @@ def _ready(settings: Settings, checked: CheckedData, words: Wording) -> None:
     with st.container(border=True):
         st.markdown(f"**{plain_label(checked.name)}**")
         st.write(words("finetune.split", train=len(data.train), held_out=len(data.held_out), exam=len(data.exam)))
-        minutes, gigabytes = f"{checked.needed.seconds / 60:.0f}", f"{checked.needed.bytes / 1e9:.1f}"
-        st.write(words("finetune.minutes", minutes=minutes, gigabytes=gigabytes))
+        time, gigabytes = time_left(checked.needed.seconds, words), f"{checked.needed.bytes / 1e9:.1f}"
+        st.write(words("finetune.needs", time=time.strip(), gigabytes=gigabytes))
         _report(report, words)
         with st.expander(words("finetune.examples")):
             st.caption(words("finetune.marked"))
             for pieces in checked.examples:
-                st.text("".join(f"⟦{text}⟧" if trained else text for text, trained in pieces)[-LONGEST_SHOWN:])
-                st.divider()
+                shown = "".join(f"⟦{text}⟧" if trained else text for text, trained in pieces)
+                st.code(shown[-LONGEST_SHOWN:].strip(), language=None, wrap_lines=True)
         if st.button(words("finetune.train"), type="primary", icon=":material/model_training:"):
             board = JobBoard(settings)
             board.start(board.create(checked.spec, data))

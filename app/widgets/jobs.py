@@ -145,7 +145,7 @@ def _job(job: Job, words: Wording) -> None:
 
 def _actions(job: Job, words: Wording) -> None:
     box = session.container()
-    with st.container(horizontal=True, gap="small"):
+    with st.container(horizontal=True, gap="small", vertical_alignment="center"):
         if job.state in ("failed", "interrupted"):
             st.button(
                 words("jobs.resume"),

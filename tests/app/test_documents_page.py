@@ -52,7 +52,8 @@ def test_the_ledger_shows_documents_and_names_failures(page: AppTest, box: Conta
     page.run()
     assert not page.exception
     assert list(page.dataframe[0].value[EN("documents.column_document")]) == ["Harbour guide"]
-    assert "broken" in page.warning[0].value
+    assert "1 failed" in page.warning[0].value
+    assert any("broken" in caption.value for caption in page.expander[0].caption)
     assert [summary.documents for summary in summaries(box.parts().library)] == [1]
 
 

@@ -50,7 +50,7 @@ def page() -> AppTest:
 
 
 def shown(page: AppTest) -> str:
-    parts = [*page.markdown, *page.caption, *page.text, *page.error]
+    parts = [*page.markdown, *page.caption, *page.text, *page.code, *page.error]
     return "\n".join(str(part.value) for part in parts)
 
 

@@ -174,6 +174,8 @@ def test_every_kept_question_is_asked_by_every_mode(library: Library):
     assert seen == [(1, 2), (2, 2)]
     shown = figures(marks, asked)
     assert (shown["rag"]["right"]["mean"], shown["prompt"]["right"]["mean"]) == (1.0, 0.0)
+    # Wilson: one right answer of one says little.
+    assert (shown["rag"]["right"]["low"], shown["rag"]["right"]["high"]) == (0.2065, 1.0)
     assert shown["rag"]["right_of_unanswerable"]["n"] == 0
 
 
