@@ -4,6 +4,7 @@ A model is named by the path of a GGUF, by `owner/name[:quantisation]` of a hub,
 """
 
 import argparse
+import math
 import shutil
 import sys
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from core.paths import embedded_chat_model
 from inference.catalog import (
     CATALOG,
     ENCODERS,
+    LARGEST_WITHOUT_GPU,
     CatalogEntry,
     EncoderEntry,
     MemoryEstimate,
@@ -73,13 +75,19 @@ def lines(result: Result, language: str) -> list[str]:
 
 
 def _list(settings: Settings) -> Result:
-    best = {language: recommended(settings.n_ctx, language) for language in ("en", "zh")}
+    largest = math.inf if _has_gpu() else LARGEST_WITHOUT_GPU
+    best = {language: recommended(settings.n_ctx, language, largest=largest) for language in ("en", "zh")}
     return {
         "models": [_embedded(settings), *(_described(entry, settings) for entry in CATALOG)],
         "encoders": [_described_encoder(entry, settings) for entry in ENCODERS],
         "recommended": {language: entry.name if entry else None for language, entry in best.items()},
         "in_use": settings.remote_url or settings.model or EMBEDDED,
     }
+
+
+def _has_gpu() -> bool:
+    """Whether there is likely one that llama.cpp can use, told without loading it."""
+    return sys.platform == "darwin" or shutil.which("nvidia-smi") is not None
 
 
 def _show(settings: Settings, options: argparse.Namespace) -> Result:
@@ -282,8 +290,8 @@ def _table(result: Result, language: str) -> list[str]:
     shown = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     encoders = [f"{it['name']}  {it['gigabytes']} GB  {'+'.join(it['languages'])}" for it in result["encoders"]]
     note = Bilingual(
-        en="* recommended here: the largest that fits and writes Chinese too   > in use   + downloaded",
-        zh="* 本机推荐：能用中文写作、且内存足够的最大模型   > 正在使用   + 已下载",
+        en="* recommended here: the largest that fits, is quick and writes Chinese too   > in use   + downloaded",
+        zh="* 本机推荐：内存足够、速度可用且能用中文写作的最大模型   > 正在使用   + 已下载",
     )
     return [
         *shown,

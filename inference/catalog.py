@@ -3,6 +3,7 @@
 Sizes are those of the files at their publishers; layers and heads are needed for the size of the KV cache.
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -21,6 +22,8 @@ OVERHEAD_BYTES = 400 * 1024**2
 # Beyond this share of the free memory a machine begins to swap beside a browser.
 COMFORTABLE = 0.75
 F16_BYTES = 2
+# A processor reads some 20 to 40 GB a second from memory, and a token all of the file: more of it is too slow to chat.
+LARGEST_WITHOUT_GPU = 3_000_000_000
 
 
 @dataclass(frozen=True)
@@ -153,12 +156,16 @@ def estimate_file(header: GgufHeader, n_ctx: int, available: int | None = None) 
     return _estimate(header.file_size, cache, available)
 
 
-def recommended(n_ctx: int, language: str = "en", available: int | None = None) -> CatalogEntry | None:
-    """The largest model that fits comfortably and writes `language`; None where none does."""
+def recommended(
+    n_ctx: int, language: str = "en", available: int | None = None, largest: float = math.inf
+) -> CatalogEntry | None:
+    """The largest model that fits comfortably, has at most `largest` bytes and writes `language`; None if none does."""
     fitting = [
         entry
         for entry in CATALOG
-        if language in entry.languages and estimate_entry(entry, n_ctx, available).fit == "fits"
+        if language in entry.languages
+        and entry.file_bytes <= largest
+        and estimate_entry(entry, n_ctx, available).fit == "fits"
     ]
     return max(fitting, key=lambda entry: entry.parameters, default=None)
 

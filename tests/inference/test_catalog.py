@@ -10,6 +10,7 @@ from core.errors import ModelLoadError, ModelNotFoundError, SettingError
 from inference.catalog import (
     CATALOG,
     GIB,
+    LARGEST_WITHOUT_GPU,
     downloaded,
     estimate_entry,
     estimate_file,
@@ -56,6 +57,12 @@ def test_fits_tight_no():
 def test_the_largest_that_fits_is_recommended(free: int, language: str, name: str | None):
     found = recommended(4096, language, free)
     assert (found.name if found else None) == name
+
+
+def test_without_a_gpu_none_is_recommended_that_is_too_slow_to_chat_with():
+    found = recommended(4096, "zh", 100 * GIB, largest=LARGEST_WITHOUT_GPU)
+    assert found is not None
+    assert found.name == "qwen3-4b"
 
 
 def test_names_are_unique_and_an_unknown_one_is_answered_with_the_list(tmp_path: Path):
