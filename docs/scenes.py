@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from functools import partial
 
+from app.wording import Wording
 from core.language import Language
 from docs.guest import (
     Guest,
@@ -227,9 +228,10 @@ def compare(guest: Guest) -> Generator[str]:
 
 @walk("prompts", "prompts-kept")
 def prompts(guest: Guest) -> Generator[str]:
-    """Two variants, what the model said to each, and one that is kept."""
+    """Two variants, what the model said to each, and one that is kept; the default model writes English alone."""
     page = guest.page
     open_page(guest, "prompts")
+    page.get_by_role("textbox", name=guest.say("lab.questions")).fill(Wording("en")("lab.first_question"))
     guest.button("lab.run").click()
     page.get_by_role("button", name=guest.say("lab.keep")).nth(1).wait_for()
     yield "prompts"

@@ -8,6 +8,7 @@ Needs Chromium (CHROMIUM names it where it is not found) and the package playwri
 """
 
 import argparse
+import contextlib
 import io
 import os
 import re
@@ -84,8 +85,8 @@ def shown_in_the_documentation() -> set[str]:
     return {name for names in found for name in names}
 
 
-def take(browser: Browser, address: str, walk: Walk, album: Album, home: Path) -> bool:
-    """Go one way in a fresh browser context and take its pictures; False where the way ended early."""
+def take(browser: Browser, address: str, walk: Walk, album: Album, home: Path) -> list[str]:
+    """Go one way in a fresh browser context and take its pictures; the stops where none was, if the way ended early."""
     first = album.looks[0]
     context = browser.new_context(
         viewport={"width": first.width, "height": first.height},
@@ -104,11 +105,12 @@ def take(browser: Browser, address: str, walk: Walk, album: Album, home: Path) -
                 if not left:
                     break
     except (Error, AssertionError) as error:
+        sys.stderr.write(f"{', '.join(left)}: {str(error).splitlines()[0]}\n")
         # The picture of what is there instead says more than the error.
-        album.keep(left[0] if left else walk.stops[-1], ".failed", page.screenshot())
-        sys.stderr.write(f"{left}: {str(error).splitlines()[0]}\n")
+        with contextlib.suppress(Error):
+            album.keep(left[0] if left else walk.stops[-1], ".failed", page.screenshot())
     context.close()
-    return not left
+    return [f"{stop} ({album.language})" for stop in left]
 
 
 def _pictures(page: Page, stop: str, album: Album) -> None:
@@ -158,9 +160,12 @@ def small(picture: bytes) -> bytes:
     return out.getvalue()
 
 
-def take_all(browser: Browser, albums: Sequence[Album]) -> bool:
-    """Every language in an application of its own: what one leaves there would stand on the pages of the other."""
-    whole = True
+def take_all(browser: Browser, albums: Sequence[Album]) -> list[str]:
+    """Every language in an application of its own: what one leaves there would stand on the pages of the other.
+
+    Returns the stops that were not reached; one that fails keeps no other way from being gone.
+    """
+    missing: list[str] = []
     for album in albums:
         walks = [walk for walk in WALKS if album.wanted & set(walk.stops)]
         with tempfile.TemporaryDirectory() as home:
@@ -169,12 +174,12 @@ def take_all(browser: Browser, albums: Sequence[Album]) -> bool:
             read_samples(data, album.language)
             with running_application(data, {"HOME": home}) as address:
                 for walk in walks:
-                    whole &= take(browser, address, walk, album, Path(home))
-    return whole
+                    missing += take(browser, address, walk, album, Path(home))
+    return missing
 
 
 def main() -> int:
-    """Take the pictures that are asked for; 1 where one is missing."""
+    """Take the pictures that are asked for; 1 where one is missing, with the names of all that are."""
     options = _options()
     known = {stop for walk in WALKS for stop in walk.stops}
     wanted = set(options.only.split(",")) if options.only else known if options.all else shown_in_the_documentation()
@@ -187,9 +192,11 @@ def main() -> int:
     expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=chromium(), args=FLAGS)
-        whole = take_all(browser, [Album(each, options.to, frozenset(wanted), looks) for each in languages])
+        missing = take_all(browser, [Album(each, options.to, frozenset(wanted), looks) for each in languages])
         browser.close()
-    return 0 if whole else 1
+    if missing:
+        sys.stderr.write(f"missing: {', '.join(missing)}\n")
+    return 1 if missing else 0
 
 
 def _options() -> argparse.Namespace:
