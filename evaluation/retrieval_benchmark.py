@@ -7,7 +7,6 @@ Real passages are multiplied up to N (`retrieval_corpus`), put into a collection
 
 import argparse
 import json
-import random
 import tempfile
 import time
 from collections.abc import Callable
@@ -16,14 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from core.config import Settings
-from evaluation.datasets import read_contexts, read_questions
-from evaluation.retrieval import cached_library, collection_of
-from evaluation.retrieval_corpus import fill, read_passages
+from evaluation.retrieval import cached_library
+from evaluation.retrieval_alone import measure_alone
+from evaluation.retrieval_corpus import fill, questions_about, real_passages
 from evaluation.retrieval_speed import COLLECTION, Questions, encoded, measure_dense, measure_hybrid, measure_lexical
 from retrieval.calibration import refresh_calibration
 from retrieval.indexing import refresh_vectors, refresh_words
 from retrieval.library import Library
-from retrieval.probing import middle_sentence
 from retrieval.store import CollectionStore
 
 _LEGS: dict[str, Callable[[Library, Questions], dict[str, Any]]] = {
@@ -39,7 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--collection", help="one of your collections, to be multiplied beside the sets")
     parser.add_argument("--sets", nargs="*", default=["clapnq", "xquad_en", "pubmedqa"], help="sets of qa/ to multiply")
     parser.add_argument("--queries", type=int, default=500, help="questions of the sets, and as many sentences")
-    parser.add_argument("--compact", action="store_true", help="8-bit codes in memory in place of whole vectors")
+    parser.add_argument("--compact", action="store_true", help="lists of bits in place of a graph")
+    parser.add_argument("--alone", action="store_true", help="vectors without texts, for sizes whose texts do not fit")
     parser.add_argument("--threads", type=int, default=0, help="threads of the build; 0: all cores but one")
     parser.add_argument("--legs", nargs="*", choices=sorted(_LEGS), default=list(_LEGS))
     parser.add_argument("--keep", type=Path, help="folder in which the collection is built, and found again")
@@ -52,6 +51,8 @@ def run(options: argparse.Namespace, settings: Settings) -> dict[str, Any]:
 
 def measure(source: Library, options: argparse.Namespace, settings: Settings) -> dict[str, Any]:
     """As `run`; `source` has the sets' passages, or gets them, and encodes."""
+    if options.alone:
+        return measure_alone(source, options, settings)
     with tempfile.TemporaryDirectory() as temporary:
         home = (options.keep or Path(temporary)).absolute()
         home.mkdir(parents=True, exist_ok=True)
@@ -102,19 +103,8 @@ def _fill(
     library: Library, store: CollectionStore, source: Library, options: argparse.Namespace, settings: Settings
 ) -> dict[str, Any]:
     """Put the multiplied passages; questions of the sets and sentences of the passages are written beside."""
-    qa = settings.eval_data / "qa"
-    names = [collection_of(source, read_contexts(qa / f"{name}.contexts.jsonl")) for name in options.sets]
-    passages = [(source, name) for name in names]
-    if options.collection:
-        passages.append((Library(settings, source.embedder), options.collection))
-    real = read_passages(passages)
-    asked = [question.text for name in options.sets for question in read_questions(qa / f"{name}.dev.jsonl")]
-    draw = random.Random(0)  # noqa: S311
-    some = draw.sample(real.chunks, min(options.queries, len(real)))
-    texts = {
-        "questions": draw.sample(asked, min(options.queries, len(asked))),
-        "sentences": [middle_sentence(chunk) for chunk in some],
-    }
+    real = real_passages(source, options, settings)
+    texts = questions_about(real, options, settings)
     (library.settings.home / "questions.json").write_text(json.dumps(texts, ensure_ascii=False), encoding="utf-8")
     fill(store, real, options.chunks)
     return {"real_passages": len(real)}

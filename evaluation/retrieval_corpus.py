@@ -5,6 +5,8 @@ so it stays where passages about the same thing lie, about as far from the next 
 both distances). A new text is the beginning of the passage and the end of one of those neighbours.
 """
 
+import argparse
+import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,10 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.config import Settings
 from core.language import language_of
 from core.types import Chunk, Document, Page
+from evaluation.datasets import read_contexts, read_questions
+from evaluation.retrieval import collection_of
 from retrieval.exact_index import exact_search
 from retrieval.library import Library
+from retrieval.probing import middle_sentence
 from retrieval.protocol import Vectors
 from retrieval.store import CollectionStore
 
@@ -48,6 +54,26 @@ def read_passages(collections: Sequence[tuple[Library, str]]) -> RealPassages:
                 vectors.append(batch)
     rows = np.concatenate(vectors)
     return RealPassages(tuple(chunks), rows, nearest(rows))
+
+
+def real_passages(source: Library, options: argparse.Namespace, settings: Settings) -> RealPassages:
+    """The passages of the sets that the options name and, where they do, of one of the user's own collections."""
+    qa = settings.eval_data / "qa"
+    names = [collection_of(source, read_contexts(qa / f"{name}.contexts.jsonl")) for name in options.sets]
+    passages = [(source, name) for name in names]
+    if options.collection:
+        passages.append((Library(settings, source.embedder), options.collection))
+    return read_passages(passages)
+
+
+def questions_about(real: RealPassages, options: argparse.Namespace, settings: Settings) -> dict[str, list[str]]:
+    """Some questions of the sets, and sentences of as many real passages."""
+    qa = settings.eval_data / "qa"
+    asked = [question.text for name in options.sets for question in read_questions(qa / f"{name}.dev.jsonl")]
+    draw = random.Random(0)  # noqa: S311
+    some = draw.sample(real.chunks, min(options.queries, len(real)))
+    questions = draw.sample(asked, min(options.queries, len(asked)))
+    return {"questions": questions, "sentences": [middle_sentence(chunk) for chunk in some]}
 
 
 def nearest(vectors: Vectors, count: int = NEIGHBOURS, batch: int = 512) -> NDArray[np.int64]:

@@ -22,7 +22,7 @@ from retrieval.lexical_index import parse_query
 from retrieval.library import Library
 from retrieval.protocol import Vectors
 from retrieval.retriever import HybridSearcher
-from retrieval.vector_index import VectorIndex, raw_search, recall_of
+from retrieval.vector_index import CODES_FILE, VectorIndex, raw_search, recall_of
 
 COLLECTION = "benchmark"
 _TOP = 10
@@ -59,15 +59,20 @@ def measure_dense(library: Library, questions: Questions) -> dict[str, Any]:
         opened = open_vectors(store)
     if opened is None:
         raise ValueError("the collection has no generation of vectors")
-    index = VectorIndex.load(*opened)
-    truth = _truth(opened[0], index, questions.vectors)
+    return measure_index(*opened, questions)
+
+
+def measure_index(folder: Path, description: Mapping[str, Any], questions: Questions) -> dict[str, Any]:
+    """As `measure_dense`, of an index that lies in a folder."""
+    index = VectorIndex.load(folder, description)
+    truth = _truth(folder, index, questions.vectors)
     rows = [questions.vectors[place : place + 1] for place in range(len(questions))]
     ours = best_times(lambda place: index.search(rows[place], _TOP), len(rows))
     raw = ours if index.kind == "exact" else best_times(lambda place: raw_search(index, rows[place], _TOP), len(rows))
     found = np.concatenate([index.search(row, _TOP)[1] for row in rows])
     recall = {kind: round(recall_of(found[span], truth[span]), 4) for kind, span in questions.kinds.items()}
-    manifest = {key: opened[1][key] for key in ("kind", "rows", "ef_search", "recall_at_10")}
-    files = sum(path.stat().st_size for path in opened[0].iterdir() if path.name != "vectors.npy")
+    manifest = {key: description[key] for key in ("kind", "rows", "ef_search", "recall_at_10")}
+    files = sum(path.stat().st_size for path in folder.iterdir() if path.name not in ("vectors.npy", CODES_FILE))
     return {
         **manifest,
         "cosines": geometry(index.vectors),
@@ -145,6 +150,23 @@ def _memory(library: Library) -> dict[str, float]:
     with ProcessPoolExecutor(1, mp_context=context) as pool:
         taken, chunks, seconds = pool.submit(_memory_of, library.settings, library.embedder.dimension).result()
     return {"bytes_per_chunk_memory": round(taken / max(1, chunks)), "seconds_to_open": round(seconds, 1)}
+
+
+def memory_of_index(folder: Path, description: Mapping[str, Any]) -> dict[str, float]:
+    """As `_memory`, of an index that lies in a folder."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        taken, seconds = pool.submit(_memory_of_index, folder, description).result()
+    return {"bytes_per_chunk_memory": round(taken / description["rows"]), "seconds_to_open": round(seconds, 1)}
+
+
+def _memory_of_index(folder: Path, description: Mapping[str, Any]) -> tuple[int, float]:
+    before, started = _own_memory(), time.perf_counter()
+    index = VectorIndex.load(folder, description)
+    seconds = time.perf_counter() - started
+    for row in range(0, len(index), max(1, len(index) // 20)):
+        index.search(np.array(index.vectors[row : row + 1]), 50)
+    return _own_memory() - before, seconds
 
 
 def _memory_of(settings: Settings, dimension: int) -> tuple[int, int, float]:

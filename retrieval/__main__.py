@@ -16,7 +16,8 @@ from retrieval.backends.contract import Backend, CollectionKey
 from retrieval.backends.moving import Moved, move_back, move_to
 from retrieval.backends.opening import open_backend
 from retrieval.embedder import open_embedder
-from retrieval.library import INDEX_SERVER, Library
+from retrieval.estimate import described, needs_of
+from retrieval.library import INDEX_SERVER, Library, compact_for
 
 LOCAL = "local"
 # The options that narrow a search, with the fields of a scope.
@@ -62,6 +63,10 @@ def _parser() -> argparse.ArgumentParser:
     drop = commands.add_parser("drop", help="delete a collection's copy on the server of FOURFOLD_INDEX_URL")
     drop.add_argument("--collection", required=True, metavar="NAME")
     drop.set_defaults(command=_drop)
+    estimate = commands.add_parser("estimate", help="memory, disk and time that so many passages take")
+    estimate.add_argument("passages", type=int)
+    estimate.add_argument("--dimension", type=int, default=384, help="numbers of a vector")
+    estimate.set_defaults(command=_estimate)
     where = commands.add_parser("where", help="tell where each collection is searched")
     where.set_defaults(command=_where)
     return parser
@@ -104,6 +109,12 @@ def _shown(hits: Sequence[ScoredChunk]) -> list[dict[str, Any]]:
         }
         for hit in hits
     ]
+
+
+def _estimate(settings: Settings, options: argparse.Namespace) -> None:
+    compact = compact_for(settings.index_memory, options.passages, options.dimension)
+    told = described(options.passages, needs_of(options.passages, options.dimension, compact=compact))
+    print(told.en, told.zh, sep="\n")
 
 
 def _move(settings: Settings, options: argparse.Namespace) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from retrieval.analysis import ANALYSIS_VERSION
+from retrieval.estimate import check_room
 from retrieval.generations import MANIFEST, make_generation
 from retrieval.legs import VECTORS, WORDS, open_vectors, open_words
 from retrieval.lexical_index import FIELD_WEIGHTS, LexicalIndex, Row
@@ -88,12 +89,14 @@ def refresh_vectors(
     if not total or not (is_due or force):
         return
     kind = kind_for(total, compact=compact)
+    dimension = len(store.rows("SELECT vector FROM vectors LIMIT 1")[0][0]) // 4
+    check_room(store.folder, store.name, total, dimension, compact=compact)
     grown = opened if opened and _can_grow(store, opened[1], kind) else None
 
     def fill(folder: Path) -> Mapping[str, Any]:
         before = VectorIndex.load(*grown) if grown else None
         span = (int(grown[1]["sequence"]) if grown else 0, newest)
-        numbers, vectors = _gather(store, before, span, folder)
+        numbers, vectors = _gather(store, before, span, folder, dimension)
         asked = [] if encode is None or kind == "exact" else [text for _, text in own_sentences(store, _PROBES, seed=1)]
         probes = encode(asked) if encode is not None and asked else None
         index = VectorIndex.build(numbers, vectors, kind, before, probes, threads)
@@ -108,7 +111,7 @@ def _can_grow(store: CollectionStore, manifest: Mapping[str, Any], kind: Kind) -
 
 
 def _gather(
-    store: CollectionStore, before: VectorIndex | None, span: tuple[int, int], folder: Path
+    store: CollectionStore, before: VectorIndex | None, span: tuple[int, int], folder: Path, dimension: int
 ) -> tuple[Numbers, Vectors]:
     """Write the vectors of `span` behind those of `before` into a file of `folder`; returns them mapped, with numbers.
 
@@ -117,7 +120,6 @@ def _gather(
     count = store.rows("SELECT count(*) FROM vectors WHERE sequence > ? AND sequence <= ?", span)[0][0]
     known = 0 if before is None else len(before)
     numbers = np.zeros(known + count, np.int64)
-    dimension = len(store.rows("SELECT vector FROM vectors LIMIT 1")[0][0]) // 4
     shape = (known + count, dimension)
     vectors = np.lib.format.open_memmap(folder / "vectors.npy", mode="w+", dtype=np.float32, shape=shape)
     if before is not None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from core.config import Settings
 from core.errors import BackendError
 from retrieval.calibration import ForeignVectors, refresh_calibration
+from retrieval.estimate import graph_fits
 from retrieval.indexing import refresh_indexes
 from retrieval.protocol import Embedder
 from retrieval.schema import FILE_NAME
@@ -22,13 +23,21 @@ if TYPE_CHECKING:
     from retrieval.retriever import HybridSearcher
 
 
-# Beyond this many vectors a graph of 32 links would want more than 3 GB of memory.
-COMPACT_ABOVE = 5_000_000
+# Beyond this many vectors a graph would want more than 1.2 GB of memory and ten minutes of a core for its build; lists
+# then find more of what a question is about, too (evaluation/DECISIONS.md).
+COMPACT_ABOVE = 2_000_000
 # Far more than the candidates of a question; what is older waits its turn.
 _MOST_ASKED_FOR = 256
 # Where a collection remembers the server that its index was moved to.
 INDEX_SERVER = "index_server"
 _log = logging.getLogger(__name__)
+
+
+def compact_for(setting: str, vectors: int, dimension: int) -> bool:
+    """Whether so many vectors are put into lists of bits by the setting `index_memory`."""
+    if setting != "auto":
+        return setting == "compact"
+    return vectors > COMPACT_ABOVE or not graph_fits(vectors, dimension)
 
 
 class Library:
@@ -118,9 +127,8 @@ class Library:
             _log.warning("%s", error)
 
     def is_compact(self, vectors: int) -> bool:
-        """Whether so many vectors are kept in memory as codes, by the setting `index_memory`."""
-        wanted = self.settings.index_memory
-        return vectors > COMPACT_ABOVE if wanted == "auto" else wanted == "compact"
+        """Whether so many vectors are put into lists of bits, by the setting `index_memory`."""
+        return compact_for(self.settings.index_memory, vectors, self.embedder.dimension)
 
     def _foreign_of(self, store: CollectionStore) -> ForeignVectors:
         return self._foreign.setdefault(self.embedder_of(store).name, {})

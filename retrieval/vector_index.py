@@ -1,12 +1,12 @@
-"""Vector search by FAISS, which is imported here and nowhere else. Scores are inner products of unit vectors.
+"""Vector search by FAISS. Scores are inner products of unit vectors.
 
-Three kinds, by size: `exact` compares with all; `fine` and `compact` walk a graph over 8-bit codes, of 24 and of 16
-links, and compare the best again with the float vectors, which stay on the disk, mapped into memory. How far a graph
-is walked is measured when it is built. A search through a filter is exact in every kind.
+Three kinds, by size: `exact` compares with all; `fine` walks a graph of 24 links over 8-bit codes; `lists` looks into
+lists of bits (`retrieval.vector_lists`). Both compare the best again with the float vectors, which stay on the disk,
+mapped into memory. How far a search goes is measured at the build. A search through a filter is exact in every kind.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -17,16 +17,16 @@ from numpy.typing import NDArray
 from retrieval.exact_index import exact_search
 from retrieval.protocol import Vectors
 from retrieval.system_memory import keep_in_large_pages, let_go
+from retrieval.vector_lists import codes_of, grown_lists, mapped, parameters_of, probes_of, shortlist
 
-Kind = Literal["exact", "fine", "compact"]
+Kind = Literal["exact", "fine", "lists"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 Numbers = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 # Below this an exact search takes a few milliseconds and needs no build (70 queries a second at 100,000).
 EXACT_UP_TO = 20_000
-_LINKS: dict[Kind, int] = {"fine": 24, "compact": 16}
-_EF_CONSTRUCTION: dict[Kind, int] = {"fine": 300, "compact": 64}
+_LINKS, _EF_CONSTRUCTION = 24, 300
 # Beyond so many vectors a graph is built with less care and walked further: a build is long enough as it is.
 _LARGE, _EF_CONSTRUCTION_LARGE = 250_000, 100
 # What is measured on a few hundred questions is a little more or less on others; the more so, the further a walk goes.
@@ -34,21 +34,26 @@ _MARGIN, _MARGIN_LARGE = 0.001, 0.006
 # Up to 2,048, each an eighth longer than the one before.
 _EF_CHOICES = tuple(round(16 * 2 ** (step / 6)) for step in range(43))
 # A graph brings this many times `top_k` from the codes before it compares exactly.
-_RERANK: dict[Kind, int] = {"fine": 2, "compact": 4}
+_RERANK = 2
 # The walk is tuned for the ten nearest; whoever wants more, as a search by both legs does, walks this many times
 # further than what is brought. All fifty candidates are then the nearest ones, but for one in some hundreds.
 _WALK = 8
+# What a search by both legs brings, and lists are tuned for as well as for ten.
+_USUAL = 50
 # Rows that are compared with their codes at a time; a few arrays of so many are in memory.
 _BATCH = 4_096
 _LINK_BYTES = 4
-TARGET_RECALL: dict[Kind, float] = {"exact": 1.0, "fine": 0.99, "compact": 0.97}
+_FILES: dict[Kind, str] = {"fine": "graph.faiss", "lists": "lists.faiss"}
+# Codes that only a filter reads.
+CODES_FILE = "codes.faiss"
+TARGET_RECALL: dict[Kind, float] = {"exact": 1.0, "fine": 0.99, "lists": 0.98}
 
 
 def kind_for(rows: int, *, compact: bool = False) -> Kind:
     """The kind of index for so many vectors."""
     if rows <= EXACT_UP_TO:
         return "exact"
-    return "compact" if compact else "fine"
+    return "lists" if compact else "fine"
 
 
 # Threads that wait for each other by spinning stall on a busy machine: one question is one thread's work. This sets the
@@ -59,23 +64,25 @@ faiss.omp_set_num_threads(1)
 class VectorIndex:
     """Vectors by chunk number. Immutable after building; any number of threads may search."""
 
-    def __init__(self, kind: Kind, numbers: Numbers, vectors: Vectors, graph: Any = None, ef_search: int = 64) -> None:
+    def __init__(self, kind: Kind, numbers: Numbers, vectors: Vectors, inner: Any = None, codes: Any = None) -> None:
+        """`inner` is FAISS's index, and `codes` the 8-bit codes for filters where the index has none itself."""
         self.kind: Kind = kind
         self.numbers = numbers
         # Without its wrapper a mapped array is read several times faster, row by row.
         self.vectors: Vectors = np.asarray(vectors)
-        self.ef_search = ef_search
+        # How far a search goes: the walk in a graph (FAISS's efSearch), how many lists are looked into (its nprobe).
+        self.ef_search = 64
         self.recall = 1.0
         # How far a score from the codes can be from the true one; 0 where scores are true.
         self.code_error = 0.0
-        self._graph = graph
+        self._inner = inner
         self._walks: dict[int, Any] = {}
-        self._storage: Any = None
-        if graph is not None:
-            storage: Any = _downcast(graph.storage)
-            self._storage = storage
+        self._codes: Any = codes
+        if kind == "fine":
+            storage: Any = _downcast(inner.storage)
+            self._codes = storage
             keep_in_large_pages(int(storage.codes.data()), storage.codes.size())
-            keep_in_large_pages(int(graph.hnsw.neighbors.data()), graph.hnsw.neighbors.size() * _LINK_BYTES)
+            keep_in_large_pages(int(inner.hnsw.neighbors.data()), inner.hnsw.neighbors.size() * _LINK_BYTES)
 
     @classmethod
     def build(
@@ -89,24 +96,22 @@ class VectorIndex:
     ) -> "VectorIndex":
         """Index float32 (n, dimension) unit rows under `numbers` (n,), and tune it to its target recall.
 
-        `vectors` may be mapped from a file. `before` is an index over the first rows of the same: its graph is grown
-        instead of built anew. `probes` are questions to tune it by, float32 (q, dimension) unit rows. `threads` 0
+        `vectors` may be mapped from a file. `before` is an index over the first rows of the same: it is grown instead
+        of built anew. `probes` are questions to tune it by, float32 (q, dimension) unit rows. `threads` 0
         leaves one core to the rest of the machine.
         """
         if kind == "exact":
             return cls(kind, numbers, vectors)
         # An index is immutable: what grows is the copy that `before` read from the disk for this purpose.
-        graph = before._graph if before is not None and before.kind == kind else _new_graph(kind, vectors)
+        known = before._inner if before is not None and before.kind == kind else None
         faiss.omp_set_num_threads(threads or max(1, (os.cpu_count() or 1) - 1))
-        if len(vectors) > graph.ntotal:
-            # All at once, from the file: FAISS puts them in at random, and batches in the order of the documents make
-            # a graph that has to be walked twice as far.
-            graph.add(np.ascontiguousarray(vectors[graph.ntotal :]))
+        inner = grown_lists(vectors, known) if kind == "lists" else _grown_graph(vectors, known)
+        codes = codes_of(vectors, _ends_of_columns(vectors)) if kind == "lists" else None
         faiss.omp_set_num_threads(1)
-        index = cls(kind, numbers, vectors, graph)
+        index = cls(kind, numbers, vectors, inner, codes)
         # Each step reads all vectors once; what is mapped need not stay in between.
         let_go(vectors)
-        index.code_error = _largest_error(index._storage, vectors)
+        index.code_error = _largest_error(index._codes, vectors)
         let_go(vectors)
         index._tune(_mixed_pairs(vectors) if probes is None else probes)
         return index
@@ -122,7 +127,7 @@ class VectorIndex:
         k = min(top_k, len(self) if allowed is None else int(allowed.sum()))
         if k == 0:
             return np.zeros((len(queries), 0), np.int64), np.zeros((len(queries), 0), np.float32)
-        if self._graph is None:
+        if self._inner is None:
             rows, scores = exact_search(self.vectors, queries, k, allowed)
         elif allowed is None:
             rows, scores = self._walk(queries, k)
@@ -136,7 +141,9 @@ class VectorIndex:
         """FAISS's object for a walk of this length, made once: making it costs as much as looking at thirty vectors."""
         if ef_search not in self._walks:
             library: Any = faiss
-            self._walks[ef_search] = library.SearchParametersHNSW(efSearch=ef_search)
+            is_graph = self.kind == "fine"
+            made = library.SearchParametersHNSW(efSearch=ef_search) if is_graph else parameters_of(ef_search)
+            self._walks[ef_search] = made
         return self._walks[ef_search]
 
     def save(self, folder: Path) -> dict[str, Any]:
@@ -144,8 +151,10 @@ class VectorIndex:
         np.save(folder / "numbers.npy", self.numbers)
         if not (folder / "vectors.npy").exists():
             np.save(folder / "vectors.npy", self.vectors)
-        if self._graph is not None:
-            faiss.write_index(self._graph, str(folder / "graph.faiss"))
+        if self._inner is not None:
+            faiss.write_index(self._inner, str(folder / _FILES[self.kind]))
+        if self.kind == "lists":
+            faiss.write_index(self._codes, str(folder / CODES_FILE))
         return {
             "kind": self.kind,
             "rows": len(self),
@@ -160,8 +169,9 @@ class VectorIndex:
         numbers = np.load(folder / "numbers.npy")
         kind: Kind = manifest["kind"]
         vectors = np.load(folder / "vectors.npy", mmap_mode=None if kind == "exact" else "r")
-        graph = None if kind == "exact" else faiss.read_index(str(folder / "graph.faiss"))
-        index = cls(kind, numbers, vectors, graph, int(manifest["ef_search"]))
+        inner = None if kind == "exact" else faiss.read_index(str(folder / _FILES[kind]))
+        index = cls(kind, numbers, vectors, inner, mapped(folder / CODES_FILE) if kind == "lists" else None)
+        index.ef_search = int(manifest["ef_search"])
         index.recall = float(manifest["recall_at_10"])
         # Two unit vectors are never further apart than 2: a manifest from before this was measured stays exact.
         index.code_error = float(manifest.get("code_error", 2.0))
@@ -198,10 +208,9 @@ class VectorIndex:
         return np.concatenate([rows for rows, _ in found]), np.concatenate([scores for _, scores in found])
 
     def _scan_one(self, query: Vectors, k: int, most: int, parameters: Any) -> tuple[Numbers, Vectors]:
-        storage: Any = self._storage
-        wanted = min(most, k * _RERANK[self.kind])
+        wanted = min(most, k * _RERANK)
         while True:
-            coarse, rows = storage.search(np.ascontiguousarray(query, np.float32), wanted, params=parameters)
+            coarse, rows = self._codes.search(np.ascontiguousarray(query, np.float32), wanted, params=parameters)
             best, scores = self._compare_again(query, rows, k)
             # What was not brought scores at most its code's score and the largest error of a code.
             if wanted == most or coarse[0, -1] + self.code_error < scores[0, -1]:
@@ -212,13 +221,19 @@ class VectorIndex:
         """Choose the shortest search that reaches the target recall on these questions."""
         _, truth = exact_search(self.vectors, queries, 10)
         wanted = TARGET_RECALL[self.kind] + (_MARGIN if len(self) <= _LARGE else _MARGIN_LARGE)
-        # No search for ten walks less.
-        shortest = 10 * _RERANK[self.kind] * _WALK
-        for self.ef_search in (shortest, *(choice for choice in _EF_CHOICES if choice > shortest)):
+        choices = self._choices()
+        for self.ef_search in choices:
             _, found = self._walk(queries, truth.shape[1])
             self.recall = round(recall_of(found, truth), 4)
             if self.recall >= wanted:
                 return
+
+    def _choices(self) -> Iterable[int]:
+        if self.kind == "lists":
+            return probes_of(self._inner)
+        # No walk for ten is shorter.
+        shortest = 10 * _RERANK * _WALK
+        return (shortest, *(choice for choice in _EF_CHOICES if choice > shortest))
 
 
 def _mixed_pairs(vectors: Vectors, sample: int = 256) -> Vectors:
@@ -240,10 +255,14 @@ def recall_of(scores: Vectors, truth: Vectors) -> float:
 
 
 def raw_search(index: VectorIndex, queries: Vectors, top_k: int) -> tuple[Vectors, Numbers]:
-    """FAISS's own search in the graph, without our layer: scores and rows, as many as ours compares."""
-    wanted = min(len(index), top_k * _RERANK[index.kind])
-    parameters = index.walk_of(max(index.ef_search, wanted * _WALK))
-    scores, rows = index._graph.search(queries, wanted, params=parameters)
+    """FAISS's own search, without our layer: scores and rows, as many as ours compares."""
+    if index.kind == "lists":
+        # Whoever wants more than a search by both legs does looks into more lists.
+        wanted = shortlist(top_k)
+        walk = len(index) if top_k >= len(index) else index.ef_search * -(-top_k // _USUAL)
+    else:
+        wanted, walk = top_k * _RERANK, max(index.ef_search, top_k * _RERANK * _WALK)
+    scores, rows = index._inner.search(queries, min(len(index), wanted), params=index.walk_of(walk))
     return scores, rows
 
 
@@ -252,13 +271,21 @@ def _downcast(storage: Any) -> Any:
     return library.downcast_index(storage)
 
 
-def _new_graph(kind: Kind, vectors: Vectors) -> Any:
+def _grown_graph(vectors: Vectors, known: Any) -> Any:
+    graph = _new_graph(vectors) if known is None else known
+    if len(vectors) > graph.ntotal:
+        # All at once, from the file: FAISS puts them in at random, and batches in the order of the documents make a
+        # graph that has to be walked twice as far.
+        graph.add(np.ascontiguousarray(vectors[graph.ntotal :]))
+    return graph
+
+
+def _new_graph(vectors: Vectors) -> Any:
     quantiser: Any = faiss.ScalarQuantizer.QT_8bit
-    graph: Any = faiss.IndexHNSWSQ(vectors.shape[1], quantiser, _LINKS[kind], faiss.METRIC_INNER_PRODUCT)
+    graph: Any = faiss.IndexHNSWSQ(vectors.shape[1], quantiser, _LINKS, faiss.METRIC_INNER_PRODUCT)
     # The codes of a column span what the column holds: its ends are all that training looks for, and all it is shown.
     graph.train(_ends_of_columns(vectors))
-    wanted = _EF_CONSTRUCTION[kind]
-    graph.hnsw.efConstruction = wanted if len(vectors) <= _LARGE else min(wanted, _EF_CONSTRUCTION_LARGE)
+    graph.hnsw.efConstruction = _EF_CONSTRUCTION if len(vectors) <= _LARGE else _EF_CONSTRUCTION_LARGE
     return graph
 
 
@@ -270,12 +297,12 @@ def _ends_of_columns(vectors: Vectors) -> Vectors:
     return np.ascontiguousarray(np.stack([least, largest]), np.float32)
 
 
-def _largest_error(storage: Any, vectors: Vectors) -> float:
+def _largest_error(codes: Any, vectors: Vectors) -> float:
     """The longest difference between a vector and its code: no score of a unit question is further off."""
     largest = 0.0
     for start in range(0, len(vectors), _BATCH):
         rows = np.ascontiguousarray(vectors[start : start + _BATCH])
-        difference = rows - storage.sa_decode(storage.sa_encode(rows))
+        difference = rows - codes.sa_decode(codes.sa_encode(rows))
         largest = max(largest, float(np.linalg.norm(difference, axis=1).max()))
     # A little more for the rounding of the sums themselves.
     return largest + 1e-5

@@ -90,3 +90,12 @@ def test_a_small_run_from_end_to_end(tmp_path: Path):
     assert first["dense"]["recall_at_10_asked"] == {"questions": 1.0, "sentences": 1.0}
     assert first["hybrid"]["p50_ms"] > 0
     assert measure(source, options, settings)["built"] == first["built"]
+    # Vectors alone: the same passages, without their texts, in the kind that is asked for.
+    alone = parser.parse_args([*asked[:-1], str(tmp_path / "alone"), "--alone", "--compact"])
+    alone.chunks = 21_000
+    told = measure(source, alone, settings)
+    assert (told["dense"]["kind"], told["dense"]["rows"]) == ("lists", 21_000)
+    # Hashed vectors of short questions lie far from everything: the sentences are what an index is tuned by.
+    assert told["dense"]["recall_at_10_asked"]["sentences"] > 0.9
+    assert 0 < told["dense"]["bytes_per_chunk_graph"] < 500
+    assert measure(source, alone, settings)["built"] == told["built"]

@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from retrieval.exact_index import exact_search
 from retrieval.protocol import Vectors
-from retrieval.vector_index import TARGET_RECALL, Kind, VectorIndex, kind_for, raw_search, recall_of
+from retrieval.vector_index import CODES_FILE, TARGET_RECALL, Kind, VectorIndex, kind_for, recall_of
+from retrieval.vector_lists import lists_for, mapped
 
 N, DIM = 1200, 24
 
@@ -32,7 +34,7 @@ def test_the_oracle_equals_a_plain_loop(vectors: Vectors):
         assert np.allclose([score for score, _ in plain[:5]], values, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["exact", "fine", "compact"])
+@pytest.mark.parametrize("kind", ["exact", "fine", "lists"])
 def test_each_kind_reaches_its_recall_and_true_scores(kind: Kind, vectors: Vectors, tmp_path: Path):
     numbers = np.arange(N, dtype=np.int64) * 2 + 5
     built = VectorIndex.build(numbers, vectors, kind)
@@ -45,7 +47,7 @@ def test_each_kind_reaches_its_recall_and_true_scores(kind: Kind, vectors: Vecto
     assert index.recall == built.recall >= TARGET_RECALL[kind]
 
 
-@pytest.mark.parametrize("kind", ["exact", "fine", "compact"])
+@pytest.mark.parametrize("kind", ["exact", "fine", "lists"])
 def test_a_filter_is_exact(kind: Kind, vectors: Vectors):
     index = VectorIndex.build(np.arange(N, dtype=np.int64), vectors, kind)
     allowed = np.arange(N) % 7 == 0
@@ -55,16 +57,52 @@ def test_a_filter_is_exact(kind: Kind, vectors: Vectors):
     assert index.search(vectors[:1], 10, np.zeros(N, np.bool_))[0].shape == (1, 0)
 
 
-def test_a_grown_graph_finds_old_and_new(vectors: Vectors):
+@pytest.mark.parametrize("kind", ["fine", "lists"])
+@pytest.mark.parametrize("known", [900, 200])
+def test_what_grew_finds_old_and_new(kind: Kind, known: int, vectors: Vectors, tmp_path: Path):
+    """From 200 to 1,200 vectors more lists are wanted, so that all are made anew; 900 are grown as they are."""
     numbers = np.arange(N, dtype=np.int64)
-    before = VectorIndex.build(numbers[:900], vectors[:900], "fine")
-    grown = VectorIndex.build(numbers, vectors, "fine", before)
+    first = VectorIndex.build(numbers[:known], vectors[:known], kind)
+    before = VectorIndex.load(tmp_path, first.save(tmp_path))
+    grown = VectorIndex.build(numbers, vectors, kind, before)
     found, _ = grown.search(vectors, 1)
     assert np.mean(found[:, 0] == numbers) > 0.99
+    assert lists_for(200) < lists_for(900) == lists_for(N)
+
+
+def test_whoever_wants_all_gets_all_from_lists(vectors: Vectors):
+    index = VectorIndex.build(np.arange(N, dtype=np.int64), vectors, "lists")
+    index.ef_search = 1
+    found, _ = index.search(vectors[:3], N)
+    assert [sorted(line) for line in found.tolist()] == [list(range(N))] * 3
+    # Few lists hold fewer than a search brings: what is missing is told, not made up.
+    found, _ = index.search(vectors[:3], 50)
+    assert all(set(line) <= {-1, *range(N)} and line[0] == place for place, line in enumerate(found.tolist()))
+
+
+def test_codes_for_filters_are_read_from_the_disk(vectors: Vectors, tmp_path: Path):
+    many = np.concatenate([vectors + shift for shift in np.linspace(0, 0.001, 200, dtype=np.float32)])
+    built = VectorIndex.build(np.arange(len(many), dtype=np.int64), many, "lists", probes=vectors[:20])
+    described = built.save(tmp_path)
+    size = (tmp_path / CODES_FILE).stat().st_size
+    assert size > len(many) * DIM
+    before = _private_bytes()
+    codes = mapped(tmp_path / CODES_FILE)
+    codes.search(vectors[:1], 10)
+    assert _private_bytes() - before < size / 4
+    index = VectorIndex.load(tmp_path, described)
+    allowed = np.arange(len(many)) % 3 == 0
+    _, truth = exact_search(many, vectors[:3], 10, allowed)
+    assert np.allclose(index.search(vectors[:3], 10, allowed)[1], truth, atol=1e-5)
+
+
+def _private_bytes() -> int:
+    info = psutil.Process().memory_info()
+    return int(info.rss - getattr(info, "shared", 0))
 
 
 def test_the_kind_follows_the_size():
-    assert [kind_for(10), kind_for(100_000), kind_for(10**6, compact=True)] == ["exact", "fine", "compact"]
+    assert [kind_for(10), kind_for(100_000), kind_for(10**6, compact=True)] == ["exact", "fine", "lists"]
 
 
 def test_the_oracle_reads_in_blocks_and_keeps_the_lower_of_equals(vectors: Vectors):
@@ -81,7 +119,7 @@ def test_the_oracle_reads_in_blocks_and_keeps_the_lower_of_equals(vectors: Vecto
     assert [sorted(line) for line in found.tolist()] == [[5, 70_000, 71_999]] * 2
 
 
-@pytest.mark.parametrize("kind", ["fine", "compact"])
+@pytest.mark.parametrize("kind", ["fine", "lists"])
 @pytest.mark.parametrize("share", [0.02, 0.5, 0.98])
 def test_a_filter_is_exact_however_much_it_lets_through(kind: Kind, share: float, vectors: Vectors, tmp_path: Path):
     built = VectorIndex.build(np.arange(N, dtype=np.int64), vectors, kind)
@@ -93,9 +131,10 @@ def test_a_filter_is_exact_however_much_it_lets_through(kind: Kind, share: float
     assert np.allclose(scores, truth, atol=1e-5)
 
 
-def test_the_error_of_a_code_bounds_every_score(vectors: Vectors):
-    index = VectorIndex.build(np.arange(N, dtype=np.int64), vectors, "compact")
-    raw, rows = raw_search(index, vectors[:50], 5)
+@pytest.mark.parametrize("kind", ["fine", "lists"])
+def test_the_error_of_a_code_bounds_every_score(kind: Kind, vectors: Vectors):
+    index = VectorIndex.build(np.arange(N, dtype=np.int64), vectors, kind)
+    raw, rows = index._codes.search(vectors[:50], 10)
     true = np.einsum("qd,qkd->qk", vectors[:50], vectors[rows])
     assert 0 < np.abs(raw - true).max() <= index.code_error < 0.1
 

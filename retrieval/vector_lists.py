@@ -1,0 +1,100 @@
+"""Many vectors in little memory: lists around centres, in which every number of a vector is one bit.
+
+A question looks into the lists whose centres are nearest to it. The bits (RaBitQ, Gao and Long 2024) only choose what
+is compared with the vectors themselves, which stay on the disk: a list costs 66 bytes a vector where a graph costs 600,
+and is made in a tenth of the time. Measured beside it: evaluation/DECISIONS.md.
+"""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.protocol import Vectors
+
+# Without its wrapper's types, which FAISS does not have.
+_faiss: Any = faiss
+_BATCH = 65_536
+# Vectors that a centre is found by, and how often it is moved to the middle of its own.
+_SAMPLE, _ROUNDS = 64, 8
+# A question compares so many of the vectors themselves, and so many for each one that is wanted.
+_SHORTLIST, _SHORTLIST_TIMES = 400, 20
+
+
+def lists_for(rows: int) -> int:
+    """How many lists so many vectors are put into: about as many as there are vectors in each, a power of two."""
+    return int(2 ** round(math.log2(max(16, rows)) / 2))
+
+
+def grown_lists(vectors: Vectors, before: Any = None) -> Any:
+    """FAISS's index with a list entry for each row of `vectors`; `before`, which has the first rows, is grown.
+
+    Where there are so many more that they want more lists, all is made anew.
+    """
+    wanted = lists_for(len(vectors))
+    lists = before if before is not None and _faiss.downcast_index(before.index).nlist == wanted else None
+    if lists is None:
+        lists = _empty(vectors, wanted)
+    for start in range(lists.ntotal, len(vectors), _BATCH):
+        lists.add(np.ascontiguousarray(vectors[start : start + _BATCH], np.float32))
+    return lists
+
+
+def probes_of(lists: Any) -> list[int]:
+    """How many lists may be looked into, few first."""
+    count = _faiss.downcast_index(lists.index).nlist
+    return sorted({max(1, round(count / 2 ** (step / 4))) for step in range(29)})
+
+
+def parameters_of(probes: int) -> Any:
+    """FAISS's object for a search of so many lists."""
+    inner = _faiss.SearchParametersIVF(nprobe=probes)
+    return _faiss.SearchParametersPreTransform(index_params=inner)
+
+
+def shortlist(top_k: int) -> int:
+    """How many the bits bring where so many are wanted."""
+    return max(_SHORTLIST, top_k * _SHORTLIST_TIMES)
+
+
+def codes_of(vectors: Vectors, ends: Vectors) -> Any:
+    """8-bit codes of all rows, for searches through a filter, which read what is let through; `ends` of the columns."""
+    codes = _faiss.IndexScalarQuantizer(vectors.shape[1], faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT)
+    codes.train(ends)
+    for start in range(0, len(vectors), _BATCH):
+        codes.add(np.ascontiguousarray(vectors[start : start + _BATCH], np.float32))
+    return codes
+
+
+def mapped(path: Path) -> Any:
+    """The codes of a file, read when they are wanted: their memory is the system's to take back."""
+    return _faiss.read_index(str(path), _faiss.IO_FLAG_MMAP_IFC)
+
+
+def _empty(vectors: Vectors, count: int) -> Any:
+    dimension = vectors.shape[1]
+    # One bit says as much of each number only where none stands out: a rotation sees to that.
+    rotation = _faiss.RandomRotationMatrix(dimension, dimension)
+    rotation.init(7)
+    centres = rotation.apply(_centres(vectors, count))
+    coarse = _faiss.IndexFlatIP(dimension)
+    coarse.add(centres)
+    lists = _faiss.IndexIVFRaBitQFastScan(coarse, dimension, count, faiss.METRIC_INNER_PRODUCT)
+    lists.train(centres)
+    rotated = _faiss.IndexPreTransform(rotation, lists)
+    rotated.is_trained = True
+    return rotated
+
+
+def _centres(vectors: Vectors, count: int) -> NDArray[np.float32]:
+    """float32 (count, dimension): unit centres of a sample that is spread over all."""
+    chosen = np.random.default_rng(0).choice(len(vectors), min(len(vectors), _SAMPLE * count), replace=False)
+    sample = np.ascontiguousarray(vectors[np.sort(chosen)], np.float32)
+    options = {"niter": _ROUNDS, "seed": 1, "spherical": True}
+    limits = {"min_points_per_centroid": 1, "max_points_per_centroid": _SAMPLE}
+    found = _faiss.Kmeans(vectors.shape[1], count, **options, **limits)
+    found.train(sample)
+    return np.asarray(found.centroids, np.float32)
