@@ -34,6 +34,7 @@ _LIGHT: dict[str, object] = {
     "secondaryBackgroundColor": "#f4f3ef",
     "textColor": "#24231f",
     "borderColor": "#dedbd3",
+    "chartCategoricalColors": ["#1d8c6c", "#c98a2b", "#6a5acd", "#5b8def"],
     "sidebar.backgroundColor": "#f8f7f4",
     "sidebar.secondaryBackgroundColor": "#eeece6",
 }
@@ -43,6 +44,7 @@ _DARK: dict[str, object] = {
     "secondaryBackgroundColor": "#262723",
     "textColor": "#e9e7e1",
     "borderColor": "#3b3c37",
+    "chartCategoricalColors": ["#3f9d82", "#d9a04a", "#9a8ce8", "#7aa5f5"],
     "sidebar.backgroundColor": "#141513",
     "sidebar.secondaryBackgroundColor": "#242521",
 }

@@ -183,13 +183,22 @@ def top_k_is_not_temperature(logits: Floats) -> Myth:
 
 
 def attention_is_not_use(by_leaving_out: int | None, by_attention: int) -> Myth:
-    """Does attention show what was used? Compare the passage it names with the one that leaving out names (from 0)."""
-    verdict = "-" if by_leaving_out is None else str(by_leaving_out + 1)
+    """Does attention show what was used? The number of the passage that it names, and of the one leaving out names."""
+    said = Bilingual("Attention shows what the answer was made from.", "注意力显示答案由什么得来。")
+    if by_leaving_out == by_attention:
+        both = Bilingual(
+            f"Here both leaving out and the mean attention name passage {by_attention}. Trust the first all the same.",
+            f"此处逐一去掉与平均注意力都得出段落 {by_attention}；仍应以前者为准。",
+        )
+        return Myth(said, both)
+    verdict = Bilingual("no passage", "没有任何段落")
+    if by_leaving_out is not None:
+        verdict = Bilingual(f"passage {by_leaving_out}", f"段落 {by_leaving_out}")
     return Myth(
-        Bilingual("Attention shows what the answer was made from.", "注意力显示答案由什么得来。"),
+        said,
         Bilingual(
-            f"Leaving out names passage {verdict}, the mean attention passage {by_attention + 1}. Trust the first.",
-            f"逐一去掉得出段落 {verdict}，平均注意力得出段落 {by_attention + 1}。应以前者为准。",
+            f"Leaving out names {verdict.en}, the mean attention passage {by_attention}. Trust the first.",
+            f"逐一去掉得出：{verdict.zh}；平均注意力得出：段落 {by_attention}。应以前者为准。",
         ),
     )
 

@@ -4,7 +4,7 @@ import os
 import shutil
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,17 @@ from training.jobs import Job, JobSpec, JobState, JobStatus, disk_error
 from training.lora import LoraModel, LoraWeights, load_tokenizer
 from training.rendering import ChatFormat
 from training.trainer import BEST_FILE, CHECKPOINT_FILE, Progress, Run, train
+
+_STATES: dict[JobState, Bilingual] = {
+    "preparing": Bilingual("preparing", "准备中"),
+    "training": Bilingual("training", "训练中"),
+    "exporting": Bilingual("exporting", "导出中"),
+    "exam": Bilingual("exam", "考试"),
+    "finished": Bilingual("finished", "已完成"),
+    "failed": Bilingual("failed", "出错停止"),
+    "cancelled": Bilingual("cancelled", "已取消"),
+}
+_NEARLY = Bilingual("less than a minute left", "剩余不到 1 分钟")
 
 
 class JobCancelledError(Exception):
@@ -189,19 +200,25 @@ def exam_contestants(
     return found
 
 
+def _training_line(progress: Mapping[str, Any]) -> Bilingual:
+    steps, loss = f"{progress['step']}/{progress['total_steps']}", f"{progress['loss']:.3f}"
+    held, minutes = progress.get("held_out_loss"), round(float(progress["seconds_left"]) / 60)
+    en, zh = f"step {steps} · loss {loss}", f"第 {steps} 步 · 损失 {loss}"
+    if held is not None:
+        en, zh = f"{en} · on held-out rows {held:.3f}", f"{zh} · 留出样例 {held:.3f}"
+    left = Bilingual(f"{minutes} min left", f"约剩 {minutes} 分钟") if minutes else _NEARLY
+    return Bilingual(f"{en} · {left.en}", f"{zh} · {left.zh}")
+
+
 def describe_status(status: JobStatus) -> Callable[[str], str]:
     """One line about a status, in the language that it is called with."""
     progress = status.progress
 
     def line(language: str) -> str:
         if status.state == "training" and progress:
-            held = progress.get("held_out_loss")
-            checked = f" · held-out {held:.3f}" if held is not None else ""
-            left = float(progress["seconds_left"]) / 60
-            words = Bilingual(f"{left:.0f} min left", f"约剩 {left:.0f} 分钟").in_(language)
-            return f"{progress['step']}/{progress['total_steps']} · loss {progress['loss']:.3f}{checked} · {words}"
+            return _training_line(progress).in_(language)
         if status.state == "exam" and "exam_done" in progress:
-            return f"{Bilingual('exam', '考试').in_(language)} {progress['exam_done']}/{progress['exam_total']}"
-        return f"{status.state} {status.message.in_(language)}".strip()
+            return f"{_STATES['exam'].in_(language)} {progress['exam_done']}/{progress['exam_total']}"
+        return f"{_STATES[status.state].in_(language)} {status.message.in_(language)}".strip()
 
     return line

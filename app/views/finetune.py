@@ -143,7 +143,7 @@ def _job_list(settings: Settings, words: Wording) -> None:
 
 
 def _job(board: JobBoard, job: Job, status: JobStatus, words: Wording) -> None:
-    st.markdown(f"**{plain_label(job.spec().name)}** · {words.or_key('job', status.state)}")
+    st.markdown(f"**{plain_label(job.spec().name)}**")
     total = float(status.progress.get("total_steps", 0) or 0)
     share = float(status.progress.get("step", 0)) / total if total else 0.0
     line = plain_label(describe_status(status)(words.language), 300)

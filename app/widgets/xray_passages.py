@@ -131,7 +131,8 @@ def _draw_found(subject: Subject, given: Given, found: Attribution, seen: Passag
     if seen is not None:
         st.markdown(f"**{subject.say('attention_by_passage')}**")
         passage_map(subject, given, seen)
-        subject.myth(attention_is_not_use(found.used, int(seen.mean.sum(axis=0).argmax())))
+        used = None if found.used is None else given.numbers[found.used]
+        subject.myth(attention_is_not_use(used, given.numbers[int(seen.mean.sum(axis=0).argmax())]))
     _keep(subject, given, found, seen)
 
 

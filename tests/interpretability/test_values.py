@@ -207,7 +207,9 @@ def test_the_tour_stops_at_every_part():
     logits = np.log(np.asarray([0.6, 0.3, 0.1], dtype=np.float32))
     # 0.6 / 0.3 = 2; at temperature 0.5 the ratio is squared.
     assert {"2.00", "4.00"} <= set(tour.top_k_is_not_temperature(logits).answer.en.split())
-    assert "2" in tour.attention_is_not_use(1, 2).answer.en
+    assert "names passage 1, the mean attention passage 2" in tour.attention_is_not_use(1, 2).answer.en
+    assert "both leaving out and the mean attention name passage 2" in tour.attention_is_not_use(2, 2).answer.en
+    assert "names no passage" in tour.attention_is_not_use(None, 2).answer.en
     assert "9" in tour.tokens_are_not_words((7, 9), (15, 16)).answer.zh
     assert "went in" in tour.sums_name_their_own_words(" Paris", True).answer.en
     assert "even if" in tour.sums_name_their_own_words(" London", False).answer.en
