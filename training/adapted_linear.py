@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 # Below this gain the rounding is not worth it.
 LEAST_GAIN = 1.3
 TRIALS = 5
+# Rows of a bfloat16 product are filled up to a multiple of this: the library behind it keeps code for every number of
+# rows that it meets, about 6 MB each for a model of 135M, and packs are of many lengths.
+ROWS_AT_ONCE = 64
 
 
 def is_narrow_faster(device: str) -> bool:
@@ -68,23 +71,35 @@ def _narrow_product() -> Any:
     """The product as one step of the gradient's tape, which keeps `x` in bfloat16 and no wide result."""
     import torch
 
+    def narrowed(wide: Any) -> Any:
+        """Bfloat16 (rows, width) of the rows in float32, zeros below them up to a multiple of `ROWS_AT_ONCE`."""
+        rows = wide.reshape(-1, wide.shape[-1])
+        count = -(-len(rows) // ROWS_AT_ONCE) * ROWS_AT_ONCE
+        filled = torch.zeros(count, rows.shape[1], dtype=torch.bfloat16, device=rows.device)
+        filled[: len(rows)] = rows
+        return filled
+
+    def widened(rows: Any, shape: Any) -> Any:
+        """Float32 in the given shape but for the last dimension, without the rows that were filled in."""
+        return rows[: shape[:-1].numel()].float().reshape(*shape[:-1], -1)
+
     class NarrowProduct(torch.autograd.Function):
         @staticmethod
         def forward(ctx: Any, x: Any, narrow: Any, a: Any, b: Any, scale: float) -> Any:
-            flat = x.reshape(-1, x.shape[-1]).to(torch.bfloat16)
+            flat = narrowed(x)
             down, up = (a * scale).to(torch.bfloat16), b.to(torch.bfloat16)
             middle = flat @ down.T
             ctx.save_for_backward(flat, middle, narrow, down, up)
             ctx.scale = scale
-            return torch.addmm(flat @ narrow.T, middle, up.T).float().reshape(*x.shape[:-1], -1)
+            return widened(torch.addmm(flat @ narrow.T, middle, up.T), x.shape)
 
         @staticmethod
         def backward(ctx: Any, *gradients: Any) -> Any:
             (gradient,) = gradients
             flat, middle, narrow, down, up = ctx.saved_tensors
-            wide = gradient.reshape(-1, gradient.shape[-1]).to(torch.bfloat16)
+            wide = narrowed(gradient)
             inner = wide @ up
-            back = torch.addmm(wide @ narrow, inner, down).float().reshape(*gradient.shape[:-1], -1)
+            back = widened(torch.addmm(wide @ narrow, inner, down), gradient.shape)
             return back, None, (inner.T @ flat).float() * ctx.scale, (wide.T @ middle).float(), None
 
     return NarrowProduct

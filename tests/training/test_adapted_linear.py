@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from training.adapted_linear import hang, is_narrow_faster
+from training.adapted_linear import ROWS_AT_ONCE, hang, is_narrow_faster
 from training.gguf_model import GgufModel
 from training.lora import LoraModel
 from training.packing import TokenRow
@@ -14,7 +14,7 @@ from training.recipe import TrainingRecipe
 from training.trainer import Progress, Run, train
 
 
-def pulled(is_narrow: bool, has_bias: bool) -> list[torch.Tensor]:
+def pulled(is_narrow: bool, has_bias: bool, rows: int = 40) -> list[torch.Tensor]:
     """The output of one adapted layer and the gradients of its input and its two narrow matrices."""
     draw = torch.Generator().manual_seed(4)
     linear = torch.nn.Linear(96, 64, bias=has_bias)
@@ -22,7 +22,7 @@ def pulled(is_narrow: bool, has_bias: bool) -> list[torch.Tensor]:
         for part in linear.parameters():
             part.copy_(torch.randn(part.shape, generator=draw))
     linear.requires_grad_(False)
-    x, a, b = (torch.randn(shape, generator=draw).requires_grad_(True) for shape in ((1, 40, 96), (8, 96), (64, 8)))
+    x, a, b = (torch.randn(shape, generator=draw).requires_grad_(True) for shape in ((1, rows, 96), (8, 96), (64, 8)))
     hang(linear, a, b, 2.0, is_narrow)
     out = linear(x)
     (out * torch.randn(out.shape, generator=draw)).sum().backward()
@@ -31,10 +31,12 @@ def pulled(is_narrow: bool, has_bias: bool) -> list[torch.Tensor]:
     return [out.detach(), *gradients]
 
 
+@pytest.mark.parametrize("rows", [1, 40, ROWS_AT_ONCE, ROWS_AT_ONCE + 1])
 @pytest.mark.parametrize("has_bias", [False, True])
-def test_narrow_products_and_their_gradients_are_those_of_float32_within_rounding(has_bias: bool) -> None:
-    for narrow, exact in zip(pulled(True, has_bias), pulled(False, has_bias), strict=True):
+def test_narrow_products_and_their_gradients_are_those_of_float32_within_rounding(has_bias: bool, rows: int) -> None:
+    for narrow, exact in zip(pulled(True, has_bias, rows), pulled(False, has_bias, rows), strict=True):
         assert narrow.dtype == torch.float32
+        assert narrow.shape == exact.shape
         # Eight bits of a mantissa: a part in 256 a factor.
         assert float((narrow - exact).norm() / exact.norm()) < 0.01
 
