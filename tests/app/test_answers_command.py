@@ -3,6 +3,9 @@
 import argparse
 import csv
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,8 @@ from core.types import Chunk, Evidence, ScoredChunk, Timings, Usage
 from inference.fakes import FakeEngine
 from orchestrator.events import AnswerCompleted, ContextAssembled, Source, SourcesFound
 from orchestrator.prompts.texts import CLOSEST
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def parsed(add: object, *arguments: str) -> argparse.Namespace:
@@ -103,3 +108,16 @@ def test_a_comparison_is_kept_and_written_as_a_table(tmp_path: Path) -> None:
     rows = list(csv.DictReader(table.read_text(encoding="utf-8-sig").splitlines()))
     assert [row["way"] for row in rows] == ["rag", "tools"]
     assert len(list((settings.paths.home / "comparisons").glob("*.json"))) == 1
+
+
+def test_a_reader_that_has_seen_enough_ends_a_command_quietly(tmp_path: Path):
+    command = [sys.executable, "-m", "app", "prices"]
+    environment = {**os.environ, "FOURFOLD_HOME": str(tmp_path)}
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(60) == 141
