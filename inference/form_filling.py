@@ -6,13 +6,13 @@ value is constrained to its type and to what the question or the schema offers, 
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from core.types import SamplingSettings
 from inference.call_schema import function_of
-from inference.form_layout import FITS, LEFT_OUT, argument_line, fit_line, form_opening
+from inference.form_layout import argument_line, form_lines, form_opening
 from inference.grounding import Grounding
 from inference.protocol import ChatEngine, GeneratedText, GenerationRequest, JsonSchema
 from inference.value_grammar import ValueGrammar, only_line
@@ -22,11 +22,7 @@ LONGEST_VALUE = 160
 
 @dataclass(frozen=True)
 class FormFiller:
-    """Fills in forms with one engine. `adapter` names one that was trained on `inference.form_layout`, if there is any.
-
-    With it the model itself decides which optional arguments stay empty; without it, they are asked for where the
-    question speaks of them.
-    """
+    """Fills in forms with one engine. `adapter` names one that was trained on them, if there is any."""
 
     engine: ChatEngine
     adapter: str = ""
@@ -41,34 +37,20 @@ class FormFiller:
         grows only at its end: the model's work on it is reused.
         """
         function = function_of(tool)
-        grounding = grounding or Grounding.for_form(question, function["parameters"])
-        required = function["parameters"].get("required", ())
-        form = form_opening(question, function) + (fit_line() + FITS if self.adapter else "")
+        grounding = grounding or Grounding.for_form(question, function)
+        form = form_opening(question, function)
         arguments: dict[str, Any] = {}
-        for name, schema in self._asked(function["parameters"], grounding):
-            is_optional = name not in required
-            if is_optional and schema.get("type") in ("integer", "number") and not grounding.has_new_numbers:
+        for name, schema, is_required in form_lines(function["parameters"]):
+            if not (is_required or grounding.wants(name, schema)):
                 continue
-            grammar = ValueGrammar(grounding).line_of(name, schema, self.adapter != "" and is_optional)
             form += argument_line(name, schema)
-            written = self._line(form, grammar)
+            written = self._line(form, ValueGrammar(grounding).line_of(name, schema))
             form += written
-            if written == LEFT_OUT:
-                continue
             if not _is_json(written):
                 break  # It was stopped, or ran out of length in the middle.
             arguments[name] = _without_repeats(json.loads(written))
             grounding = grounding.without(arguments[name])
         return arguments, grounding
-
-    def _asked(self, parameters: Mapping[str, Any], grounding: Grounding) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        properties: Mapping[str, Mapping[str, Any]] = parameters.get("properties", {})
-        required = [name for name in parameters.get("required", ()) if name in properties]
-        for name in required:
-            yield name, properties[name]
-        for name, schema in properties.items():
-            if name not in required and (self.adapter or grounding.speaks_of(name, schema)):
-                yield name, schema
 
     def _line(self, form: str, grammar: str) -> str:
         """What the model writes after `form`; where the grammar leaves it no choice it is not asked."""

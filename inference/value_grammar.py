@@ -8,8 +8,8 @@ from typing import Any
 from core.language import han_share
 from inference.call_schema import accepts
 from inference.candidates import is_denied, spoken_values
-from inference.form_layout import LEFT_OUT
-from inference.grounding import Grounding, Number, named_values
+from inference.described_values import named_values
+from inference.grounding import Grounding, Number
 
 MOST_ITEMS = 8
 DEEPEST = 4
@@ -27,14 +27,12 @@ class ValueGrammar:
         self._grounding = grounding
         self._rules: dict[str, str] = {}
 
-    def line_of(self, name: str, schema: Mapping[str, Any], may_stay_empty: bool = False) -> str:
-        """The grammar of one line of a form: a space, the value of the argument `name` or the sign for none, a break.
+    def line_of(self, name: str, schema: Mapping[str, Any]) -> str:
+        """The grammar of one line of a form: a space, the value of the argument `name`, a break.
 
         The space stands before the value and not at the end of the prompt, where it would be a token of its own.
         """
         start = f'" " {self._value(name, schema, DEEPEST)} "\\n"'
-        if may_stay_empty:
-            start = f"{start} | {_literal(LEFT_OUT)}"
         return "\n".join([f"start: {start}", *(f"{rule}: {body}" for rule, body in self._rules.items())])
 
     def _rule(self, kind: str, body: str) -> str:
@@ -123,7 +121,7 @@ class ValueGrammar:
         return f'"[" {item} (", " {item}){{0,{MOST_ITEMS - 1}}} "]"'
 
     def _string(self, name: str, schema: Mapping[str, Any]) -> str:
-        if self._grounding is None or "pattern" in schema or "format" in schema:
+        if self._grounding is None or "pattern" in schema or not self._grounding.has_format(schema):
             return self._free_string(schema)
         named = [value for value in named_values(schema) if '"' not in value]
         if han_share(self._grounding.text) > 0:

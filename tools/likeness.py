@@ -12,12 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.language import han_share
+from inference.candidates import FUNCTION_WORDS, is_akin, words_of
 from retrieval.protocol import Embedder
 
 CHINESE = 0.2
-# Brings shared characters to the scale of the encoder's cosine: what balances calls made and calls left out on
-# glaive_toolcall_zh (0.9 shared characters by the root of the description's length) comes to 0.40.
-TO_COSINE = 0.40 / 0.9
+# Added to the cosine where a question uses every word of a function's name (measured: evaluation/DECISIONS.md).
+NAME_WEIGHT = 0.10
+# Brings shared characters to the scale of the others: what balances calls made and calls left out on
+# glaive_toolcall_zh (0.9 shared characters by the root of the description's length) comes to 0.42.
+TO_COSINE = 0.42 / 0.9
 MOST_KNOWN = 512
 # Signs that stand in every question and tell nothing of what it is about.
 _COMMON = frozenset("的了吗呢我你您他它是在有和与个一这那请能可以帮助想要需并从到为对给把")
@@ -50,7 +53,8 @@ def likeness(
     vectors = {text: embedder.embed_query(text) for text in dict.fromkeys(texts)}
     asked = np.stack([vectors[text] for text in texts])
     described = descriptions.vectors(functions)
-    scores: NDArray[np.float32] = (asked @ described.T).astype(np.float32)
+    named = np.array([[share_of_name(text, function["name"]) for function in functions] for text in texts])
+    scores: NDArray[np.float32] = (asked @ described.T + NAME_WEIGHT * named).astype(np.float32)
     if "zh" in embedder.languages:
         return scores
     for row, text in enumerate(texts):
@@ -58,6 +62,14 @@ def likeness(
             if han_share(text) >= CHINESE and han_share(str(function["description"])) >= CHINESE:
                 scores[row, column] = by_characters(text, function)
     return scores
+
+
+def share_of_name(text: str, name: str) -> float:
+    """The share (0..1) of the words of a function's name that a text uses, in one of their forms."""
+    words = [word for word in words_of(name) if len(word) > 2 and word not in FUNCTION_WORDS]
+    used = set(re.findall(r"[a-z]+", text.lower()))
+    found = sum(any(is_akin(word, other) for other in used) for word in words)
+    return found / len(words) if words else 0.0
 
 
 def by_characters(text: str, function: Mapping[str, Any]) -> float:

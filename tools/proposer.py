@@ -22,7 +22,7 @@ from tools.question_parts import parts_of
 from tools.repeated_calls import repeated
 
 # Cosine of question and description below which no tool fits (MiniLM); evaluation/DECISIONS.md has the measurement.
-FITTING = 0.40
+FITTING = 0.42
 # A part of a question names a function of its own where it is this near to it, and so much nearer than to the function
 # that the whole question is about.
 PART_FITTING, PART_MARGIN = 0.40, 0.10

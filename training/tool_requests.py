@@ -14,10 +14,9 @@ from typing import Any
 
 from core.types import ToolCall
 from inference.candidates import words_of
+from inference.described_values import examples, without_examples
 from training.tool_cases import Function, ToolCase
 
-_EXAMPLES = re.compile(r"\s*\((?:e\.g\.|for example|such as|like),?\s*:?\s*([^)]*)\)")
-_QUOTES = re.compile(r"^['\"‘“]+|['\"’”]+$")
 _PLACEHOLDER = re.compile(r"[A-Z]{2,4}[-/][A-Z]{2}|[a-z]{2,4}-[a-z]{2}-|\bMM\b|[{}<>\[\]\\]")
 _OPENINGS = (
     *("", "", "Please ", "Can you ", "Could you ", "I need to ", "I want to ", "I'd like to ", "Help me ", "Let's "),
@@ -50,7 +49,6 @@ _BARE = {
     "period": " for {value}", "start": " from {value}", "end": " to {value}", "source": " from {value}",
     "from": " from {value}", "target": " to {value}", "unit": " in {value}", "material": " made of {value}",
 }  # fmt: skip
-_LONGEST_VALUE = 40
 _MOST_GIVEN = 4
 _OFFERED = 0.4
 _BESIDE = 0.3
@@ -155,7 +153,7 @@ class RequestMaker:
     def _without_examples(self, parameters: Mapping[str, Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
         """A description that gives away the very value would teach to copy from there."""
         shown = {
-            name: {**schema, "description": _EXAMPLES.sub("", str(schema.get("description", "")))}
+            name: {**schema, "description": without_examples(str(schema.get("description", "")))}
             if arguments.get(name) in _examples(schema)
             else schema
             for name, schema in parameters["properties"].items()
@@ -165,15 +163,7 @@ class RequestMaker:
 
 def _examples(schema: Mapping[str, Any]) -> list[str]:
     """The examples that a description of a string gives; formats and what is not a value left out."""
-    if schema.get("type") != "string":
-        return []
-    match = _EXAMPLES.search(str(schema.get("description", "")))
-    found = [_QUOTES.sub("", piece.strip()) for piece in re.split(r",(?!\d)|;", match[1])] if match else []
-    return [
-        value
-        for value in found
-        if 1 < len(value) <= _LONGEST_VALUE and value != "etc." and not _PLACEHOLDER.search(value)
-    ]
+    return [value for value in examples(schema) if not _PLACEHOLDER.search(value)]
 
 
 def _whole_numbers(draw: random.Random) -> tuple[int, ...]:

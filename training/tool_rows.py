@@ -1,11 +1,9 @@
 """The rows that teach a small model to fill in forms of functions: what `inference.form_filling` asks of it, no more.
 
-Two decisions are learned, in the very layout of the product: whether a form fits the request at all, and what to write
-on each line (a value, or the sign that an optional argument is left out). A value that the product's grammar would not
-let the model write is shown and not learned. Requests stand beside the form wanted and beside forms that do not fit:
-the neighbours that a search brings, and what people asked of assistants without the tool for it. Of a request for
-several calls each form gets the sentences that are about it, as the product hands them on. Requests made by rule
-(`training.tool_requests`) are added to the real ones.
+What is learned, in the very layout of the product, is what to write on each line that it asks for. A value that its
+grammar would not let the model write is shown and not learned, and so is one that it writes without the model. Of a
+request for several calls each form gets the sentences that are about it, as the product hands them on. Requests made by
+rule (`training.tool_requests`) are added to the real ones.
 """
 
 import json
@@ -18,7 +16,7 @@ from typing import Any
 
 from core.types import ToolCall
 from inference.call_schema import function_of
-from inference.form_layout import FITS, FITS_NOT, LEFT_OUT, argument_line, fit_line, form_opening
+from inference.form_layout import argument_line, form_lines, form_opening
 from inference.grounding import Grounding
 from inference.value_grammar import ValueGrammar, only_line
 from training.examples import Example, written_out
@@ -28,8 +26,7 @@ from training.tool_requests import RequestMaker
 # The Chinese half of Glaive is left out: the model that is trained writes no Chinese.
 SETS = ("seal_tools", "glaive_toolcall_en", "toolalpaca_eval", "api_bank_dialogues")
 LONGEST_QUESTION = 320
-MOST_MISFITS = 1
-MADE_BY_RULE = 700
+MADE_BY_RULE = 1800
 _SENTENCES = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"'])|\n+")
 # A form of whose values fewer than this share can be written teaches mostly what it cannot copy.
 LEAST_LEARNED = 0.6
@@ -39,26 +36,21 @@ def tool_examples(folder: Path, seed: int = 42, held_out: bool = False) -> list[
     """The rows of the adapter `tools`, from the development files in `folder`; the held-out questions on request."""
     draw = random.Random(seed)  # noqa: S311 - a reproducible recipe, no secret
     cases = [case for name in SETS for case in read_tool_cases(folder / f"{name}.dev.jsonl")]
-    rows = [example for case in cases if case.is_held_out == held_out for example in examples_of(case, draw)]
+    rows = [example for case in cases if case.is_held_out == held_out for example in examples_of(case)]
     if not held_out:
         rows += _made_by_rule(folder, cases, seed)
     draw.shuffle(rows)
     return rows
 
 
-def examples_of(case: ToolCase, draw: random.Random) -> Iterator[Example]:
-    """The form of each call wanted, and some of the other functions offered, which do not fit."""
+def examples_of(case: ToolCase) -> Iterator[Example]:
+    """The form of each call wanted."""
     functions = {function["name"]: function_of(function) for function in case.functions}
     for call in case.calls:
         question = sentences_about(case.question, call, case.calls)
         example = filled_form(question, functions[call.name], call) if len(question) <= LONGEST_QUESTION else None
         if example is not None:
             yield example
-    misfits = [function for name, function in functions.items() if name not in {call.name for call in case.calls}]
-    if len(case.question) > LONGEST_QUESTION:
-        return
-    for function in draw.sample(misfits, min(len(misfits), MOST_MISFITS)):
-        yield written_out([(form_opening(case.question, function) + fit_line(), False), (FITS_NOT, True)])
 
 
 def sentences_about(question: str, call: ToolCall, calls: Sequence[ToolCall]) -> str:
@@ -82,26 +74,26 @@ def _made_by_rule(folder: Path, cases: Sequence[ToolCase], seed: int) -> Iterato
 
 def filled_form(question: str, function: Mapping[str, Any], call: ToolCall) -> Example | None:
     """The form as the product would have the model fill it in; None where a required value is missing."""
-    parameters = function["parameters"]
-    properties: Mapping[str, Any] = parameters.get("properties", {})
-    required = [name for name in parameters.get("required", ()) if name in properties]
-    if any(name not in call.arguments for name in required):
-        return None
-    grounding = Grounding.for_form(question, parameters)
-    pieces: list[tuple[str, bool]] = [(form_opening(question, function) + fit_line(), False), (FITS, True)]
+    grounding = Grounding.for_form(question, function)
+    pieces: list[tuple[str, bool]] = [(form_opening(question, function), False)]
     can_be_written: list[bool] = []
-    for name in (*required, *(name for name in properties if name not in required)):
-        schema, value = properties[name], call.arguments.get(name)
-        if value is None and schema.get("type") in ("integer", "number") and not grounding.has_new_numbers:
+    for name, schema, is_required in form_lines(function["parameters"]):
+        value = call.arguments.get(name)
+        if value is None and is_required:
+            return None
+        if value is None or not (is_required or grounding.wants(name, schema)):
             continue
-        written = LEFT_OUT if value is None else f" {json.dumps(value, ensure_ascii=False)}\n"
-        grammar = ValueGrammar(grounding).line_of(name, schema, name not in required)
+        written = f" {json.dumps(value, ensure_ascii=False)}\n"
+        grammar = ValueGrammar(grounding).line_of(name, schema)
         can_be_written.append(_can_be_written(grammar, written))
         # Where the grammar leaves no choice the product asks no model, and there is nothing to learn.
         is_asked = only_line(grammar) is None
         pieces += [(argument_line(name, schema), False), (written, can_be_written[-1] and is_asked)]
         grounding = grounding.without(value)
-    return written_out(pieces) if sum(can_be_written) >= LEAST_LEARNED * len(can_be_written) else None
+    # What stands behind the last line to learn is not read.
+    last = max((at for at, (_, is_trained) in enumerate(pieces) if is_trained), default=-1)
+    is_learned = sum(can_be_written) >= LEAST_LEARNED * len(can_be_written)
+    return written_out(pieces[: last + 1]) if last > 0 and is_learned else None
 
 
 @cache

@@ -11,7 +11,6 @@ from evaluation.call_rules import calls_are_right
 from inference.call_schema import accepts, function_of, json_schema
 from inference.fakes import FakeEngine
 from inference.form_filling import FormFiller
-from inference.form_layout import LEFT_OUT
 from inference.grounding import Grounding
 from inference.value_grammar import ValueGrammar, only_line
 
@@ -77,19 +76,22 @@ def test_what_belongs_together_is_offered_whole(name: str, description: str, tex
 
 def test_as_many_quotations_as_strings_are_the_strings() -> None:
     parameters = {"properties": {"song": {"type": "string"}, "mode": {"type": "string"}}, "required": ["song"]}
-    text = Grounding.for_form('Please play "Blue in Green" for me', parameters)
+    play = {"name": "play", "parameters": parameters}
+    text = Grounding.for_form('Please play "Blue in Green" for me', play)
     assert text.strings_for("song", {}) == ["Blue in Green"]
     assert "Please play" not in text.without("Blue in Green").strings_for("mode", {"default": "x"})
-    two = Grounding.for_form('Please play "Blue in Green" for me', {**parameters, "required": ["song", "mode"]})
+    both = {**play, "parameters": {**parameters, "required": ["song", "mode"]}}
+    two = Grounding.for_form('Please play "Blue in Green" for me', both)
     assert len(two.strings_for("song", {})) > 1
 
 
 def test_numbers_stand_in_the_order_of_the_arguments_where_there_is_one_for_each() -> None:
     parameters = {"properties": {name: {"type": "number"} for name in ("a", "b")}, "required": ["a", "b"]}
-    text = Grounding.for_form("Divide 20 by image1 and 500", parameters)
+    divide = {"name": "divide", "parameters": parameters}
+    text = Grounding.for_form("Divide 20 by image1 and 500", divide)
     assert text.numbers_for("dividend", {"type": "number"}) == (20,)
     assert text.without(20).numbers_for("divisor", {"type": "number"}) == (500,)
-    assert Grounding.for_form("20, 30 or 500", parameters).numbers_for("c", {"type": "number"}) == (20, 30, 500)
+    assert Grounding.for_form("20, 30 or 500", divide).numbers_for("c", {"type": "number"}) == (20, 30, 500)
 
 
 def test_a_year_that_stands_there_is_spoken_of_until_it_is_taken() -> None:
@@ -97,6 +99,73 @@ def test_a_year_that_stands_there_is_spoken_of_until_it_is_taken() -> None:
     assert text.speaks_of("release_year", {"type": "integer"})
     assert not text.without(2019).speaks_of("release_year", {"type": "integer"})
     assert not Grounding("a comedy with 12 songs").speaks_of("release_year", {"type": "integer"})
+
+
+@pytest.mark.parametrize(
+    ("name", "schema", "text", "values"),
+    [
+        ("start_date", {"description": "from when"}, "from May 12, 2022 to 3 June 2023", ["2022-05-12", "2023-06-03"]),
+        ("day", {"description": "as DD/MM/YYYY"}, "on May 12, 2022", ["12/05/2022"]),
+        ("from", {"description": "The base currency"}, "100 US dollars in Japanese yen or GBP", ["USD", "JPY", "GBP"]),
+        ("code", {"description": "ISO code of the country"}, "holidays in South Korea and the UK", ["KR", "GB"]),
+        ("country", {"description": "The country"}, "holidays in Japan", ["Japan"]),
+        ("level", {"description": "How strict (e.g., low, high)"}, "Scan it at a low level", ["low"]),
+        ("area", {"description": "The area (e.g., city, park)"}, "Show New York City", ["New York City"]),
+        ("to", {"description": "The email address of the guest"}, "Write Bob at bob@example.org", ["bob@example.org"]),
+        ("language", {}, "Read the verse in French to me", ["French"]),
+        ("vaccine_type", {}, "which vaccine, rabies", ["rabies"]),
+        ("when", {"format": "date"}, "on May 12, 2022", ["2022-05-12"]),
+    ],
+)
+def test_what_a_description_says_of_its_values_decides_which_are_offered(
+    name: str, schema: dict[str, Any], text: str, values: list[str]
+) -> None:
+    assert Grounding(text).strings_for(name, {"type": "string", **schema}) == values
+
+
+def test_a_value_says_more_than_its_argument_and_its_function_are_called() -> None:
+    text = Grounding.for_form("Scan the mail server with a scanning depth", {"name": "scanHost", "parameters": {}})
+    found = text.strings_for("host", {"type": "string"})
+    assert "mail server" in found
+    assert not {"Scan", "scanning", "Scan the mail server"}.intersection(found)
+    # A name or what has digits is never just the argument's word.
+    assert "user1" in Grounding("my user is user1").strings_for("user", {"type": "string"})
+
+
+@pytest.mark.parametrize(
+    ("name", "told", "text", "numbers"),
+    [
+        ("budget", "", "5 people, a budget until August 31, 2022 with 50% off: $900", (900,)),
+        ("weight", "weight in grams", "bake 500 grams at 180 degrees", (500,)),
+        ("bill_amount", "The bill", "The bill is $80 and I tip 15%", (80,)),
+        ("year", "The year", "in 2019, for 2 people", (2019,)),
+        ("height", "in pixels", "an image of 800x600, 800 wide", (800, 600)),
+    ],
+)
+def test_a_number_of_one_kind_is_not_offered_to_an_argument_of_another(
+    name: str, told: str, text: str, numbers: tuple[float, ...]
+) -> None:
+    assert Grounding(text).numbers_for(name, {"type": "number", "description": told}) == numbers
+
+
+def test_an_optional_argument_is_meant_by_its_name_its_example_its_unit_or_its_kind() -> None:
+    level = {"type": "string", "description": "How strict (e.g., low, high)"}
+    assert Grounding("scan it, low").wants("depth_of_scan", level)
+    assert Grounding("scan it at depth").wants("scan_depth", {"type": "string"})
+    assert not Grounding("scan it, deep").wants("scan_depth", level)
+    assert Grounding("show it in French").wants("language", {"type": "string"})
+    assert Grounding("show it at 17:05").wants("time", {"type": "string"})
+    every = {"type": "integer", "description": "The interval in minutes"}
+    assert Grounding("scan it each 22 minutes").wants("interval", every)
+    assert not Grounding("scan it each 22 minutes").without(22).wants("interval", every)
+
+
+def test_an_adapter_writes_the_values_of_the_same_form() -> None:
+    engine = FakeEngine([" 10\n", " 5\n"])
+    arguments, _ = FormFiller(engine, "tools").fill("a triangle of 10, or 8, and 5", AREA)
+    assert arguments == {"base": 10, "height": 5}
+    assert engine.requests[-1].prompt.endswith("\nbase (integer): 10\nheight (number):")
+    assert {request.adapter for request in engine.requests} == {"tools"}
 
 
 def test_a_whole_sentence_is_only_for_an_argument_that_is_text() -> None:
@@ -182,7 +251,7 @@ def test_an_enumeration_of_another_type_is_not_offered() -> None:
 @pytest.mark.parametrize("question", ["Find 'The \"Alchemist\"' in Paris, 3 copies.", "查找三本书", "", "!?"])
 def test_every_grammar_is_sound(schema: dict[str, object], question: str) -> None:
     for grounding in (None, Grounding(question)):
-        grammar = LLMatcher.grammar_from_lark(ValueGrammar(grounding).line_of("name", schema, may_stay_empty=True))
+        grammar = LLMatcher.grammar_from_lark(ValueGrammar(grounding).line_of("name", schema))
         has_error, messages = LLMatcher.validate_grammar_with_warnings(grammar)
         assert not has_error, messages
 
@@ -210,14 +279,6 @@ def test_where_one_value_only_can_stand_the_model_is_not_asked() -> None:
 
 def test_a_broken_value_ends_the_form() -> None:
     assert FormFiller(FakeEngine([' "unfinished'])).fill("10 or 11 or 12", AREA)[0] == {}
-
-
-def test_an_adapter_is_asked_about_every_optional_argument_and_may_leave_it_out() -> None:
-    engine = FakeEngine([" 10\n", " 5\n", LEFT_OUT])
-    arguments, _ = FormFiller(engine, "tools").fill("a triangle of 10, or 8, and 5", AREA)
-    assert arguments == {"base": 10, "height": 5}
-    assert engine.requests[-1].prompt.endswith("\nbase (integer): 10\nheight (number): 5\nunit (string):")
-    assert {request.adapter for request in engine.requests} == {"tools"}
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from core.types import ToolCall
 from inference.fakes import FakeEngine
-from inference.spelled_dates import dates_in, wants_iso_date
+from inference.spelled_dates import date_pattern, dates_in
 from retrieval.fakes import HashEmbedder
-from tools.likeness import Descriptions, likeness
+from tools.likeness import Descriptions, likeness, share_of_name
 from tools.parallel_calls import spread
 from tools.proposer import FITTING, CallProposer, is_valid_call
 from tools.question_parts import parts_of
@@ -172,9 +172,18 @@ def test_a_question_is_cut_where_another_request_begins(question: str, parts: li
 def test_spelled_dates_become_what_the_schema_asks_for() -> None:
     text = "from May 12, 2022 to the 3rd of June 2023, or 2024年2月9日, not 2022/13/1"
     assert dates_in(text) == ["2022-05-12", "2023-06-03", "2024-02-09"]
-    assert wants_iso_date({"description": "start (YYYY-MM-DD)"})
-    assert wants_iso_date({"format": "date"})
-    assert not wants_iso_date({"description": "a date"})
+    assert date_pattern("start", {"description": "start (YYYY-MM-DD)"}) == "yyyy-mm-dd"
+    assert date_pattern("start", {"format": "date"}) == "yyyy-mm-dd"
+    assert date_pattern("endDate", {"type": "string"}) == "yyyy-mm-dd"
+    assert date_pattern("start", {"description": "as mm/dd/yyyy"}) == "mm/dd/yyyy"
+    assert date_pattern("start", {"type": "string", "description": "a date"}) == ""
+    assert date_pattern("date", {"type": "string", "description": "e.g. May 5"}) == ""
+
+
+def test_a_question_is_nearer_to_a_function_whose_name_it_says() -> None:
+    assert share_of_name("Scan this network for me", "networkScanner.scan_network") == 1
+    assert share_of_name("Look at this network", "scan_network") == 0.5
+    assert share_of_name("扫描网络", "scan_network") == 0
 
 
 def test_a_chinese_question_finds_the_function_that_is_described_in_chinese() -> None:
