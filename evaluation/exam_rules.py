@@ -21,6 +21,8 @@ _COUNT_ZH = re.compile(
 _CLOCK_ZH = re.compile(r"(?<!\d)(\d{1,2}[:：]\d{2}|\d{1,2}点半?)")
 _HEADING = re.compile(r"^#{1,6} .*$", re.MULTILINE)
 _VERSION = re.compile(r"\d+\.\d+ ")
+# 3 pounds 50, asked for as "how many pounds 50".
+_CUT_SUM = re.compile(r"\bhow many [a-z]+ \d")
 _LEAD_ZH = "#-*·0123456789.、 "
 # Codes (X200, FlowDesk, VPN), capitalised names that do not begin the sentence, titles in Chinese marks.
 _NAME = re.compile(
@@ -36,7 +38,7 @@ def asked_by_rule(text: str, draw: random.Random) -> list[tuple[str, str]]:
     if language_of(text) == "zh":
         return list(_asked_zh(text))
     found = cloze_questions(text, MOST_OF_A_PASSAGE, draw)
-    return [(question, answer) for question, answer in found if not _VERSION.match(answer)]
+    return [pair for pair in found if not _VERSION.match(pair[1]) and not _CUT_SUM.search(pair[0])]
 
 
 def exchanged(question: str, names: Sequence[str]) -> str:

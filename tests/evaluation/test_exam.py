@@ -73,6 +73,11 @@ def test_a_heading_spoils_no_question_and_a_version_is_no_count():
     assert not any("5.2" in answer for _, answer in asked)
 
 
+def test_a_sum_is_not_cut_in_two():
+    text = "For smaller orders the delivery fee of the bookshop is 3 pounds 50."
+    assert not any("pounds 50" in question for question, _ in asked_by_rule(text, random.Random(0)))
+
+
 def test_a_name_is_exchanged_for_one_of_its_kind():
     assert names_in("Ask the X200 team about Ada Brandt and 《手册》") == ["X200", "Ada Brandt", "《手册》"]
     assert (
