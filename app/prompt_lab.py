@@ -57,6 +57,7 @@ def try_variants(box: "Container", params: Mapping[str, Any], report: Report) ->
             report.progress(len(cells) / total, Bilingual(f"{len(cells)}/{total}", f"{len(cells)}/{total}"))
             cells.append(asdict(_cell(box, variant, Question(text, mode="prompt"), (number, place), report)))
             report.keep({"cells": cells})
+    report.progress(1.0, Bilingual(f"{total} answers", f"{total} 个回答"))
     return {"cells": cells}
 
 
@@ -129,6 +130,7 @@ def search_prompt(box: "Container", params: Mapping[str, Any], report: Report) -
 
     engine = cast(ChatEngine, _CountingEngine(box.parts().engine, count))
     found = search(engine, parts.train, parts.held_out, held_out, recipe.seed)
+    report.progress(1.0, Bilingual(f"{calls} answers", f"{calls} 个回答"))
     return _found_json(found, _pattern_of(data.labels, parts.train[0].question))
 
 

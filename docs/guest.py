@@ -14,6 +14,8 @@ from ingest.samples import suggested_questions
 
 # Milliseconds after which a click is held to be lost.
 CLICK_MS = 5_000
+# For work of many answers, or a training, on a machine busy with other things.
+WORK_MS = 1_200_000
 # For the pages that learn from examples: two labels, and things of which each pair makes a sentence.
 _LABELS: dict[Language, tuple[str, str]] = {"en": ("good", "bad"), "zh": ("好", "坏")}
 _THINGS: dict[Language, str] = {

@@ -11,6 +11,7 @@ from functools import partial
 from app.wording import Wording
 from core.language import Language
 from docs.guest import (
+    WORK_MS,
     Guest,
     ask,
     click_until,
@@ -222,7 +223,7 @@ def compare(guest: Guest) -> Generator[str]:
     open_page(guest, "compare")
     page.get_by_role("textbox", name=guest.say("compare.question")).fill(_ASKED["first"][guest.words.language])
     guest.button("compare.run").click()
-    guest.button("compare.to_chat").wait_for()
+    guest.button("compare.to_chat").wait_for(timeout=WORK_MS)
     yield "compare"
 
 
@@ -233,7 +234,7 @@ def prompts(guest: Guest) -> Generator[str]:
     open_page(guest, "prompts")
     page.get_by_role("textbox", name=guest.say("lab.questions")).fill(Wording("en")("lab.first_question"))
     guest.button("lab.run").click()
-    page.get_by_role("button", name=guest.say("lab.keep")).nth(1).wait_for()
+    page.get_by_role("button", name=guest.say("lab.keep")).nth(1).wait_for(timeout=WORK_MS)
     yield "prompts"
     page.get_by_role("button", name=guest.say("lab.keep")).nth(1).click()
     page.get_by_test_id("stPopoverBody").get_by_role("button", name=guest.say("lab.keep")).click()
@@ -251,7 +252,7 @@ def prompts_search(guest: Guest) -> Generator[str]:
     guest.tab(guest.say("lab.tab_search"))
     give_file(guest, moods(guest))
     guest.button("lab.search").click()
-    page.get_by_text(guest.say("lab.ranking")).wait_for()
+    page.get_by_text(guest.say("lab.ranking")).wait_for(timeout=WORK_MS)
     yield "prompts-search"
 
 
@@ -262,18 +263,18 @@ def exam(guest: Guest) -> Generator[str]:
     open_page(guest, "exam")
     page.get_by_role("spinbutton", name=guest.say("exam.how_many")).fill("6")
     guest.button("exam.propose").click()
-    guest.button("exam.keep_all").wait_for()
+    guest.button("exam.keep_all").wait_for(timeout=WORK_MS)
     yield "exam"
     guest.button("exam.keep_all").click()
     guest.button("exam.keep_all").wait_for(state="detached")
     guest.tab(guest.say("exam.tab_sit"))
     page.get_by_role("button", name=re.compile(f"^{re.escape(guest.say('exam.sit', count=0)[:2])}")).last.click()
-    page.get_by_test_id("stTable").first.wait_for()
+    page.get_by_test_id("stTable").first.wait_for(timeout=WORK_MS)
     yield "exam-results"
     guest.tab(guest.say("exam.tab_try"))
     page.get_by_role("spinbutton", name=guest.say("settings.top_k")).fill("1")
     guest.button("exam.try").click()
-    page.locator(".st-key-use_settings button").wait_for()
+    page.locator(".st-key-use_settings button").wait_for(timeout=WORK_MS)
     yield "exam-change"
     page.locator(".st-key-open_jobs button:visible").first.click()
     page.get_by_role("dialog").get_by_text(guest.say("jobs.kind_exam")).first.wait_for()
@@ -312,7 +313,7 @@ def finetune(guest: Guest) -> Generator[str]:
     yield "finetune-checked"
     guest.button("finetune.train").click()
     guest.tab(guest.say("finetune.adapters"))
-    page.get_by_test_id("stVegaLiteChart").first.wait_for()
+    page.get_by_test_id("stVegaLiteChart").first.wait_for(timeout=WORK_MS)
     try:
         yield "finetune-running"
     finally:

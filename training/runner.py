@@ -32,7 +32,7 @@ _STATES: dict[JobState, Bilingual] = {
     "exporting": Bilingual("exporting", "导出中"),
     "exam": Bilingual("exam", "考试"),
     "finished": Bilingual("finished", "已完成"),
-    "failed": Bilingual("failed", "出错停止"),
+    "failed": Bilingual("stopped with an error:", "出错停止："),
     "cancelled": Bilingual("cancelled", "已取消"),
 }
 _NEARLY = Bilingual("less than a minute left", "剩余不到 1 分钟")
@@ -219,6 +219,6 @@ def describe_status(status: JobStatus) -> Callable[[str], str]:
             return _training_line(progress).in_(language)
         if status.state == "exam" and "exam_done" in progress:
             return f"{_STATES['exam'].in_(language)} {progress['exam_done']}/{progress['exam_total']}"
-        return f"{_STATES[status.state].in_(language)} {status.message.in_(language)}".strip()
+        return f"{_STATES[status.state].in_(language)} {status.message.in_(language)}".rstrip(" :：")
 
     return line

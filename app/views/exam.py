@@ -177,7 +177,7 @@ def _sitting(sitting: Sitting, earlier: Sitting | None, items: Sequence[ExamItem
         st.markdown(f"**{words('exam.wrong', count=len(wrong))}**")
     for mark in wrong[:MOST_SHOWN]:
         st.caption(
-            f"{answer.MODE_ICONS[mark.mode]} {plain_label(mark.question, 160)}  \n→ {plain_label(mark.text, 200)}"
+            f"{answer.MODE_ICONS[mark.mode]} {plain_label(mark.question, 160)}  \n→ {plain_label(mark.text, 200) or '–'}"
         )
 
 
