@@ -176,9 +176,8 @@ def _sitting(sitting: Sitting, earlier: Sitting | None, items: Sequence[ExamItem
     if wrong:
         st.markdown(f"**{words('exam.wrong', count=len(wrong))}**")
     for mark in wrong[:MOST_SHOWN]:
-        st.caption(
-            f"{answer.MODE_ICONS[mark.mode]} {plain_label(mark.question, 160)}  \n→ {plain_label(mark.text, 200) or '–'}"
-        )
+        said = plain_label(mark.text, 200) or "–"
+        st.caption(f"{answer.MODE_ICONS[mark.mode]} {plain_label(mark.question, 160)}  \n→ {said}")
 
 
 def _mode_row(mode: str, row: Mapping[str, Any], words: Wording) -> dict[str, str]:
