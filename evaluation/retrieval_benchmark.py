@@ -23,6 +23,7 @@ from retrieval.calibration import refresh_calibration
 from retrieval.indexing import refresh_vectors, refresh_words
 from retrieval.library import Library
 from retrieval.store import CollectionStore
+from retrieval.vector_index import kind_for
 
 _LEGS: dict[str, Callable[[Library, Questions], dict[str, Any]]] = {
     "dense": measure_dense,
@@ -56,7 +57,7 @@ def measure(source: Library, options: argparse.Namespace, settings: Settings) ->
     with tempfile.TemporaryDirectory() as temporary:
         home = (options.keep or Path(temporary)).absolute()
         home.mkdir(parents=True, exist_ok=True)
-        memory = "compact" if options.compact else "full"
+        memory = "compact" if options.compact else settings.index_memory
         library = Library(settings.model_copy(update={"home": home, "index_memory": memory}), source.embedder)
         built = _build(library, source, options, settings)
         questions = encoded(library, json.loads((home / "questions.json").read_text(encoding="utf-8")))
@@ -70,13 +71,12 @@ def _build(library: Library, source: Library, options: argparse.Namespace, setti
     done: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     with CollectionStore(library.settings.paths.collection(COLLECTION), writable=True, name=COLLECTION) as store:
         store.bind(library.embedder.name, library.embedder.dimension)
-        kind, encode = "compact" if options.compact else "full", library.embedder.embed_documents
+        compact, encode = library.is_compact(options.chunks), library.embedder.embed_documents
+        kind = kind_for(options.chunks, compact=compact)
         steps: dict[str, Callable[[], Any]] = {
             "rows": lambda: _fill(library, store, source, options, settings),
             "words": lambda: refresh_words(store, force=True),
-            kind: lambda: refresh_vectors(
-                store, compact=options.compact, force=True, encode=encode, threads=options.threads
-            ),
+            kind: lambda: refresh_vectors(store, compact=compact, force=True, encode=encode, threads=options.threads),
             "calibration": lambda: refresh_calibration(store, library.embedder, {}),
         }
 

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from retrieval.retriever import HybridSearcher
 
 
-# Beyond this many vectors a graph would want more than 1.2 GB of memory and ten minutes of a core for its build; lists
-# then find more of what a question is about, too (evaluation/DECISIONS.md).
-COMPACT_ABOVE = 2_000_000
+# Beyond this many vectors lists of bits find more of what a question is about than a graph does, in a ninth of the
+# memory and a tenth of the build (evaluation/DECISIONS.md).
+COMPACT_ABOVE = 250_000
 # Far more than the candidates of a question; what is older waits its turn.
 _MOST_ASKED_FOR = 256
 # Where a collection remembers the server that its index was moved to.

@@ -21,7 +21,7 @@ _BATCH = 65_536
 # Vectors that a centre is found by, and how often it is moved to the middle of its own.
 _SAMPLE, _ROUNDS = 64, 8
 # A question compares so many of the vectors themselves, and so many for each one that is wanted.
-_SHORTLIST, _SHORTLIST_TIMES = 400, 20
+_SHORTLIST, _SHORTLIST_TIMES = 1_000, 20
 
 
 def lists_for(rows: int) -> int:
