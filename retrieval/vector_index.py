@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from retrieval.exact_index import exact_search
 from retrieval.protocol import Vectors
 from retrieval.system_memory import keep_in_large_pages, let_go
-from retrieval.vector_lists import codes_of, grown_lists, mapped, parameters_of, probes_of, shortlist
+from retrieval.vector_lists import CodedRows, codes_of, grown_lists, mapped, parameters_of, probes_of, shortlist
 
 Kind = Literal["exact", "fine", "lists"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -35,6 +35,8 @@ _MARGIN, _MARGIN_LARGE = 0.001, 0.006
 _EF_CHOICES = tuple(round(16 * 2 ** (step / 6)) for step in range(43))
 # A graph brings this many times `top_k` from the codes before it compares exactly.
 _RERANK = 2
+# Of what lists bring, this many times `top_k` are compared exactly: the best by their codes.
+_COMPARED = 4
 # The walk is tuned for the ten nearest; whoever wants more, as a search by both legs does, walks this many times
 # further than what is brought. All fifty candidates are then the nearest ones, but for one in some hundreds.
 _WALK = 8
@@ -79,6 +81,7 @@ class VectorIndex:
         self._inner = inner
         self._walks: dict[int, Any] = {}
         self._codes: Any = codes
+        self._coded = CodedRows(codes) if kind == "lists" else None
         if kind == "fine":
             storage: Any = _downcast(inner.storage)
             self._codes = storage
@@ -181,7 +184,10 @@ class VectorIndex:
     def _walk(self, queries: Vectors, k: int) -> tuple[Numbers, Vectors]:
         queries = np.ascontiguousarray(queries, np.float32)
         _, rows = raw_search(self, queries, k)
-        if len(queries) == 1 and rows[0, -1] >= 0:
+        if self._coded is not None:
+            pairs = zip(queries, rows, strict=True)
+            rows = np.stack([self._coded.best(query, line, k * _COMPARED) for query, line in pairs])
+        if len(queries) == 1 and rows[0].min(initial=0) >= 0:
             return self._compare_one(queries[0], rows[0], k)
         return self._compare_again(queries, rows, k)
 

@@ -9,7 +9,7 @@ import pytest
 from retrieval.exact_index import exact_search
 from retrieval.protocol import Vectors
 from retrieval.vector_index import CODES_FILE, TARGET_RECALL, Kind, VectorIndex, kind_for, recall_of
-from retrieval.vector_lists import lists_for, mapped
+from retrieval.vector_lists import CodedRows, codes_of, lists_for, mapped
 
 N, DIM = 1200, 24
 
@@ -94,6 +94,17 @@ def test_codes_for_filters_are_read_from_the_disk(vectors: Vectors, tmp_path: Pa
     allowed = np.arange(len(many)) % 3 == 0
     _, truth = exact_search(many, vectors[:3], 10, allowed)
     assert np.allclose(index.search(vectors[:3], 10, allowed)[1], truth, atol=1e-5)
+
+
+def test_coded_rows_score_as_faiss_does(vectors: Vectors):
+    codes = codes_of(vectors, np.stack([vectors.min(axis=0), vectors.max(axis=0)]))
+    scores, rows = codes.search(vectors[:2], N)
+    coded = CodedRows(codes)
+    for query, line, expected in zip(vectors[:2], rows, scores, strict=True):
+        assert np.allclose(coded.scores(query, line), expected, atol=1e-5)
+        assert set(coded.best(query, line[::-1], 10)) == set(line[:10])
+        with_gaps = np.concatenate([line[:3], np.full(9, -1)])
+        assert sorted(coded.best(query, with_gaps, 4)) == sorted([*line[:3], -1])
 
 
 def _private_bytes() -> int:
