@@ -59,7 +59,7 @@ class Settings(BaseSettings):
     top_k: int = Field(5, ge=1, le=100, description="passages put before the model")
     candidates: int = Field(50, ge=1, le=1000, description="passages that each leg of the search brings")
     index_memory: Literal["auto", "full", "compact"] = Field(
-        "auto", description="graph of the vectors in memory: full, compact, or by the size of the collection"
+        "auto", description="index of many vectors: full (a graph), compact (lists of bits), or by their number"
     )
     reranker: str = Field("", description="cross-encoder that looks again at the best passages; empty: none")
     chunk_tokens: int = Field(190, ge=32, le=4096, description="longest passage in the encoder's tokens")

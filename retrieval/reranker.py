@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from core.config import Settings
-from core.errors import ModelNotFoundError
+from core.errors import ModelLoadError, ModelNotFoundError
 from core.language import Bilingual
 from core.types import ScoredChunk
 from retrieval.protocol import Reranker
@@ -72,8 +72,15 @@ class CrossEncoderReranker:
         if self._model is None:
             from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-            self._tokenizer = AutoTokenizer.from_pretrained(self._folder, local_files_only=True)
-            self._model = AutoModelForSequenceClassification.from_pretrained(self._folder, local_files_only=True).eval()
+            try:
+                self._tokenizer = AutoTokenizer.from_pretrained(self._folder, local_files_only=True)
+                # Never weights in Python's own format, whose reading can run whatever is written in them.
+                self._model = AutoModelForSequenceClassification.from_pretrained(
+                    self._folder, local_files_only=True, use_safetensors=True
+                ).eval()
+            # The libraries raise whatever they meet in a file.
+            except Exception as error:
+                raise ModelLoadError(_describe_unloadable(self._folder, error)) from error
 
 
 def open_reranker(settings: Settings) -> Reranker | None:
@@ -106,6 +113,17 @@ def reranked(reranker: Reranker, query: str, found: Sequence[ScoredChunk]) -> li
 def _normalised(scores: Sequence[float]) -> list[float]:
     low, high = min(scores), max(scores)
     return [(score - low) / (high - low) if high > low else 1.0 for score in scores]
+
+
+def _describe_unloadable(folder: Path, error: Exception) -> Bilingual:
+    reason = str(error).strip().split("\n")[0] or type(error).__name__
+    return Bilingual(
+        en=f"The cross-encoder in {folder} cannot be loaded: {reason} It has to be a sequence classifier of Hugging "
+        "Face with its weights in model.safetensors. Download it again, or leave the setting reranker (FOURFOLD_RERANKER) "
+        "empty.",
+        zh=f"无法加载 {folder} 中的交叉编码器：{reason} 它须为 Hugging Face 序列分类模型，权重存于 model.safetensors。"
+        "请重新下载，或将设置项 reranker（FOURFOLD_RERANKER）留空。",
+    )
 
 
 def _describe_missing(what: str) -> Bilingual:

@@ -1,6 +1,7 @@
 """A second look at the best passages: both orders mixed, a model asked for probabilities, a real tiny cross-encoder."""
 
 import importlib
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,11 @@ from typing import Any
 import pytest
 
 from core.config import Settings
-from core.errors import ModelNotFoundError
-from core.types import Chunk, ScoredChunk
+from core.errors import ModelLoadError, ModelNotFoundError
+from core.types import Chunk, Scope, ScoredChunk
 from retrieval.library import Library
 from retrieval.reranker import CrossEncoderReranker, LikelihoodReranker, open_reranker, reranked
+from tests.retrieval.conftest import put
 
 
 def hits(*scores: float) -> list[ScoredChunk]:
@@ -95,6 +97,40 @@ def test_a_cross_encoder_gives_the_models_own_logits(cross_encoder: Path):
             logits = model(**tokenizer("red fox", passage, return_tensors="pt")).logits
         assert score == pytest.approx(float(logits[0, -1]), abs=1e-5)
     assert scores[0] != scores[1]
+
+
+def test_a_search_by_settings_ends_in_the_order_of_the_cross_encoder(cross_encoder: Path, library: Library):
+    texts = ["a red fox", "a hen", "red hen a fox", "fox fox red", "hen hen hen a"]
+    with library.writer("notes") as store:
+        for number, text in enumerate(texts):
+            put(store, library.embedder, f"/{number}.md", text)
+    named = Library(library.settings.model_copy(update={"reranker": str(cross_encoder)}), library.embedder)
+    found = named.searcher().retrieve("red fox", Scope("notes"), 5)
+    plain = library.searcher().retrieve("red fox", Scope("notes"), 5)
+    shown = [hit.chunk.embedded_text for hit in plain.chunks]
+    scores = dict(zip(shown, CrossEncoderReranker(cross_encoder).scores("red fox", shown), strict=True))
+    assert [hit.chunk.embedded_text for hit in found.chunks] == sorted(shown, key=lambda text: -scores[text])
+    assert found.milliseconds["rerank"] > 0
+    assert "rerank" not in plain.milliseconds
+
+
+@pytest.mark.parametrize("damage", ["pickled", "cut", "other"])
+def test_a_folder_that_holds_no_cross_encoder_says_so(damage: str, cross_encoder: Path, tmp_path: Path):
+    import torch
+
+    folder = tmp_path / "broken"
+    shutil.copytree(cross_encoder, folder)
+    weights = folder / "model.safetensors"
+    if damage == "pickled":
+        torch.save({}, folder / "pytorch_model.bin")
+        weights.unlink()
+    elif damage == "cut":
+        weights.write_bytes(weights.read_bytes()[:100])
+    else:
+        (folder / "config.json").write_text('{"model_type": "no_such_model"}', encoding="utf-8")
+    with pytest.raises(ModelLoadError, match="cannot be loaded") as caught:
+        CrossEncoderReranker(folder).scores("red", ["fox"])
+    assert str(folder) in caught.value.message.zh
 
 
 def test_the_setting_names_a_folder_or_says_how_to_get_one(cross_encoder: Path, tmp_path: Path, library: Library):
