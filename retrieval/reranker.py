@@ -119,8 +119,8 @@ def _describe_unloadable(folder: Path, error: Exception) -> Bilingual:
     reason = str(error).strip().split("\n")[0] or type(error).__name__
     return Bilingual(
         en=f"The cross-encoder in {folder} cannot be loaded: {reason} It has to be a sequence classifier of Hugging "
-        "Face with its weights in model.safetensors. Download it again, or leave the setting reranker (FOURFOLD_RERANKER) "
-        "empty.",
+        "Face with its weights in model.safetensors. Download it again, or leave the setting reranker "
+        "(FOURFOLD_RERANKER) empty.",
         zh=f"无法加载 {folder} 中的交叉编码器：{reason} 它须为 Hugging Face 序列分类模型，权重存于 model.safetensors。"
         "请重新下载，或将设置项 reranker（FOURFOLD_RERANKER）留空。",
     )
