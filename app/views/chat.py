@@ -31,15 +31,8 @@ def draw() -> None:
     """Draw the page of the conversation that is open."""
     words = session.words()
     thread = _thread()
-    if thread:
-        st.query_params[session.CONVERSATION_PARAMETER] = thread[0].conversation_id
-        _heading(thread, words)
-    else:
-        st.query_params.pop(session.CONVERSATION_PARAMETER, None)
-        _welcome(words)
-    for place, message in enumerate(thread):
-        _turn(message, is_last=place == len(thread) - 1)
     run = session.container().runs.get(thread[-1].id) if thread else None
+    # Drawn first: an answer can be stopped, and the next question asked, before a long conversation stands there.
     with st.bottom:
         # It stands still here; below the growing text it would run away from the pointer.
         if run is not None:
@@ -48,6 +41,14 @@ def draw() -> None:
         text = st.chat_input(words("chat.placeholder"), key="question", max_chars=20_000)
     if text:
         ask(text)
+    if thread:
+        st.query_params[session.CONVERSATION_PARAMETER] = thread[0].conversation_id
+        _heading(thread, words)
+    else:
+        st.query_params.pop(session.CONVERSATION_PARAMETER, None)
+        _welcome(words)
+    for place, message in enumerate(thread):
+        _turn(message, is_last=place == len(thread) - 1)
     panel.draw_open_panel()
 
 
