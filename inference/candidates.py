@@ -17,7 +17,7 @@ FUNCTION_WORDS = frozenset(
         " should may might i me my we our you your he she it its they their this that these those what which who whom"
         " whose when where why how not no please find get give tell show let about into than then there if also using"
         " use has have had between within during per under over near around calculate want need much many check"
-        " hi hello hey thanks thank sure yes ok okay dear",
+        " hi hello hey thanks thank sure yes ok okay dear called named titled regarding located",
     )
 )
 _DETERMINERS = frozenset(("the", "a", "an", "my", "our", "your", "this", "that", "these", "those", "some", "all", "me"))
@@ -27,6 +27,7 @@ _START = ("from", "start", "origin", "source", "departure", "depart", "base")
 _GOAL = ("to", "end", "destination", "target", "arrival", "dest")
 _PLACE = ("location", "city", "state", "country", "region", "place", "area", "jurisdiction", "county", "province")
 _TIME = ("date", "day", "month", "year", "time", "period")
+_BY = frozenset(("author", "artist", "writer", "singer", "composer", "director", "band"))
 # Arguments whose value is a proper name, and those whose value is a time; and how the two look.
 _NAMED = frozenset(
     (*_PLACE, "person", "author", "artist", "actor", "director", "composer", "team", "player", "company")
@@ -46,20 +47,26 @@ _SIGNED = {
     re.compile(r"url|uri|link|website|webpage"): re.compile(r"\w+://\S+|www\.\S+|[^\s@/]+\.[a-z]{2,}(?:/\S*)?"),
     re.compile(r"e?mails?"): re.compile(r"\S+@\S+"),
     re.compile(r"ips?"): re.compile(r"\d+(?:\.\d+){3}|[\da-f]*:[\da-f:]+"),
-    re.compile(r"ids?|identifier|uuid|hash"): re.compile(
-        r"(?=\S*\d)(?=\S*[A-Za-z])[\w.#:-]+|\d{3,}|(?=\S+[A-Z])\w*[a-z]\w*"
-    ),
+    re.compile(r"ids?|identifier|uuid|hash"): re.compile(r"(?=\S*\d)(?=\S*[A-Za-z])[\w.#:-]+|\d{3,}"),
+    re.compile(r"id|identifier"): re.compile(r"(?=\S+[A-Z])\w*[a-z]\w*"),
 }
 _DIGITS_WELCOME = re.compile(
     r"date|year|time|number|\bids?\b|identif|code|phone|zip|version|address|expression|function|formula|count|amount"
     r"|size|range|password|value|score|level|quantity|price",
     re.IGNORECASE,
 )
-# Only such an argument takes a whole sentence.
+# Only such an argument takes a whole sentence, or words that these join; 3 of 754 other values in the tuning sets do.
+_LINKS = frozenset(
+    re.findall(
+        r"\w+",
+        "for from with using by located during via based in on at to that which is are your my and or a an as into it",
+    )
+)
 _TEXTUAL = frozenset(
     re.findall(
         r"\w+",
-        "text message content body query question description note prompt sentence abstract summary comment title",
+        "text message content body query question description note prompt sentence abstract summary comment title input"
+        " keyword keywords action activity reason",
     )
 )
 _POSSESSIVE = re.compile(r"['’]s?$")
@@ -67,7 +74,7 @@ _MONTHS = r"Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
 _DATE = re.compile(
     rf"\b(?:{_MONTHS})[a-z]*\.? \d|\b\d{{4}}[-/.]\d|\b\d{{1,2}}(?:st|nd|rd|th)? (?:{_MONTHS})", re.IGNORECASE
 )
-_CLOCK = re.compile(r"\b\d{1,2}:\d{2}\b|\b\d{1,2}\s?[ap]\.?m\b", re.IGNORECASE)
+_CLOCK = re.compile(r"\b\d{1,2}:\d{2}(?::\d{2})?(?:\s?[ap]\.?m\b)?|\b(?:0?[1-9]|1[0-2])\s?[ap]\.?m\b", re.IGNORECASE)
 _LANGUAGE = re.compile(
     r"English|French|German|Spanish|Italian|Portuguese|Dutch|Russian|Chinese|Mandarin|Cantonese|Japanese|Korean|Arabic|Hindi"
     r"|Turkish|Polish|Swedish|Greek|Hebrew|Latin|Vietnamese|Thai|[中英法德俄日韩]文|[英法德俄日韩汉]语"
@@ -84,11 +91,12 @@ def words_of(name: str) -> list[str]:
 def runs_of(phrase: str, name: str = "") -> Iterable[str]:
     """The runs of up to LONGEST words of a phrase that can be a value; all of it where `name` is that of a text."""
     words = phrase.split()
+    is_textual = not _TEXTUAL.isdisjoint(words_of(name)) or len(name) == 1
     for first in range(len(words)):
         for last in range(first + 1, min(len(words), first + LONGEST) + 1):
-            if _is_whole(words, first, last):
+            if _is_whole(words, first, last) and (is_textual or not _is_joined(words, first, last)):
                 yield _POSSESSIVE.sub("", " ".join(words[first:last]).strip("."))
-    if len(words) > LONGEST and _TEXTUAL.intersection(words_of(name)):
+    if len(words) > LONGEST and is_textual:
         yield phrase.strip(".")
 
 
@@ -97,7 +105,7 @@ def fitting(values: Iterable[str], name: str, schema: Mapping[str, Any], text: s
     given = list(dict.fromkeys(values))
     every = _signed(given, words_of(name), schema)
     is_signed = every != given
-    every = every if is_signed else _telling(given, words_of(name), words_of(function))
+    every = every if is_signed else _telling(given, words_of(name), words_of(function), text)
     if not is_signed and not _DIGITS_WELCOME.search(f"{' '.join(words_of(name))} {schema.get('description', '')}"):
         every = [value for value in every if re.search(r"[^\W\d]", value)] or every
     pointed = _after(every, _cue(name), text)
@@ -117,6 +125,9 @@ def _looking(values: list[str], words: list[str], text: str) -> list[str]:
     if "language" in words:
         return [value for value in values if _LANGUAGE.fullmatch(value)] or values
     if any(word in _TIME for word in words):
+        if "time" in words or "date" in words:
+            is_clock = "date" not in words
+            values = [value for value in values if bool(_CLOCK.fullmatch(value)) == is_clock] or values
         return [value for value in values if _TIME_LOOK.search(value)] or values
     return values
 
@@ -126,10 +137,14 @@ def _signed(values: list[str], words: list[str], schema: Mapping[str, Any]) -> l
     described = re.findall(r"\be?-?mail (?=address)|\burl\b", str(schema.get("description", "")).lower())
     called = [*words, str(schema.get("format", "")), *(word.strip().replace("-", "") for word in described)]
     looks = [look for names, look in _SIGNED.items() if any(names.fullmatch(word) for word in called)]
-    return [value for value in values if any(look.fullmatch(value) for look in looks)] or values
+    for look in looks:
+        found = [value for value in values if look.fullmatch(value)]
+        if found:
+            return found
+    return values
 
 
-def _telling(values: list[str], name: list[str], function: list[str]) -> list[str]:
+def _telling(values: list[str], name: list[str], function: list[str], text: str) -> list[str]:
     """Those that say more than the argument is called, or what is to be done; all where none does.
 
     Of 724 values in the tuning sets one is made of the function's own words, one of its argument's.
@@ -141,7 +156,17 @@ def _telling(values: list[str], name: list[str], function: list[str]) -> list[st
         is_name = not word.isalpha() or not word[1:].islower()
         return is_name or not (plain in FUNCTION_WORDS or any(is_akin(plain, other) for other in known))
 
-    return [value for value in values if any(tells(word) for word in value.split())] or values
+    def is_plain(value: str) -> bool:
+        """Neither end is a word of the function's name; `living room` may end in its argument's word."""
+        words = value.split()
+        begins = len(words) == 1 or tells(words[0]) or words[0].lower() in FUNCTION_WORDS
+        last = words[-1]
+        of_argument = any(is_akin(last, other) for other in name)
+        return begins and (len(words) == 1 or of_argument or not last.islower() or tells(last))
+
+    quoted = {value for value in values if any(f"{mark}{value}" in text for mark in "\"'“‘《")}
+    telling = [value for value in values if value in quoted or any(tells(word) for word in value.split())]
+    return [value for value in telling if value in quoted or is_plain(value)] or telling or values
 
 
 def is_akin(word: str, other: str) -> bool:
@@ -203,6 +228,8 @@ def points_to(name: str, text: str, taken: Iterable[Any]) -> bool:
         return True
     if "time" in words and _CLOCK.search(rest):
         return True
+    if not _BY.isdisjoint(words) and re.search(r"\bby (?:the )?(?:\w+ )?[A-Z][a-z]", rest):
+        return True
     if "year" in words and re.search(r"\b(?:19|20)\d\d\b", rest):
         return True
     return any(word in _TIME[:3] for word in words) and bool(_DATE.search(rest))
@@ -224,6 +251,15 @@ def _is_whole(words: list[str], first: int, last: int) -> bool:
     if start.lower() in FUNCTION_WORDS or end.lower() in FUNCTION_WORDS:
         return False
     return not (_inside_name(words, first) or _inside_name(words, last))
+
+
+def _is_joined(words: list[str], first: int, last: int) -> bool:
+    """Whether a small word joins two things in a run (`verse in English`); inside a proper name it joins nothing."""
+    for at in range(first + 1, last - 1):
+        after = words[at + 1] if words[at + 1] not in _SMALL_LINK else words[min(at + 2, last - 1)]
+        if words[at] in _LINKS and not (_CAPITAL.match(words[at - 1]) and _CAPITAL.match(after)):
+            return True
+    return False
 
 
 def _inside_name(words: list[str], border: int) -> bool:

@@ -38,7 +38,8 @@ _QUOTATION = re.compile(
 )
 # Commas inside "Las Vegas, Nevada" and "May 12, 2022" do not end a phrase; others do.
 _WHOLE = re.compile(
-    r"\b\w+://[^\s'\"<>]+[\w/]|[\w.+-]+@[\w-]+\.[\w.]*\w|(?:\w:)?[\w.~-]*[/\\][\w./\\-]*\w|\b\d{1,3}(?:\.\d{1,3}){3}\b"
+    r"\b\d+ (?:[A-Z]\w+ )+(?:Street|St|Avenue|Road|Rd|Drive|Lane|Boulevard|Square)\b(?:, [A-Z]\w+(?: [A-Z]\w+)*)*"
+    r"|\b\w+://[^\s'\"<>]+[\w/]|[\w.+-]+@[\w-]+\.[\w.]*\w|(?:\w:)?[\w.~-]*[/\\][\w./\\-]*\w|\b\d{1,3}(?:\.\d{1,3}){3}\b"
     r"|\b\d{1,2}:\d{2}(?::\d{2})?(?:\s?[aApP]\.?[mM]\b)?|\b\d{1,2}\s?[aApP]\.?[mM]\b|(?:[A-Z]\.)+(?: [A-Z][\w.]+)+"
     r"|[A-Z][\w.]+(?: [A-Z][\w.]+)*, [A-Z][\w.]+(?: [A-Z][\w.]+)*"
     r"|\b[A-Z][a-z]{2,8} \d{1,2}(?:st|nd|rd|th)?,? \d{4}"
@@ -118,8 +119,8 @@ class Grounding:
     def _occurrences(self) -> tuple[Number, ...]:
         """Every number written: digits, percentages (5 % also as 0.05), millions, number words."""
         found = [_plain(match[0]) for match in _NUMBER.finditer(self.text)]
-        found += [_plain(match[1]) / 100 for match in _PERCENT.finditer(self.text)]
-        found += [_plain(match[1]) * _SCALES[match[2].lower()] for match in _SCALED.finditer(self.text)]
+        found += [round(_plain(match[1]) / 100, 12) for match in _PERCENT.finditer(self.text)]
+        found += [round(_plain(match[1]) * _SCALES[match[2].lower()], 6) for match in _SCALED.finditer(self.text)]
         found += [_NAMED[word] for word in re.findall(r"[a-z]+", self.text.lower()) if word in _NAMED]
         found += [_HAN_DIGITS[sign] for sign in self.text if sign in _HAN_DIGITS]
         return tuple(_whole(number) for number in found)
@@ -235,7 +236,7 @@ def _is_fraction(name: str, schema: Mapping[str, Any]) -> bool:
 
 
 def _whole(number: float) -> Number:
-    return int(number) if number == int(number) else round(number, 12)
+    return int(number) if number == int(number) else number
 
 
 def _plain(digits: str) -> float:

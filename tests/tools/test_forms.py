@@ -123,11 +123,22 @@ def test_what_a_description_says_of_its_values_decides_which_are_offered(
     assert Grounding(text).strings_for(name, {"type": "string", **schema}) == values
 
 
+def test_a_time_of_day_is_no_date_and_an_address_is_one_piece() -> None:
+    text = Grounding("the 15th of March at 10:00 AM in 12 Long Road, Oslo")
+    dates, times = (text.strings_for(name, {"type": "string"}) for name in ("event_date", "event_time"))
+    assert "15th of March" in dates
+    assert "10:00 AM" not in dates
+    assert times == ["10:00 AM"]
+    assert "12 Long Road, Oslo" in text.strings_for("shipping_address", {"type": "string"})
+
+
 def test_a_value_says_more_than_its_argument_and_its_function_are_called() -> None:
     text = Grounding.for_form("Scan the mail server with a scanning depth", {"name": "scanHost", "parameters": {}})
     found = text.strings_for("host", {"type": "string"})
     assert "mail server" in found
     assert not {"Scan", "scanning", "Scan the mail server"}.intersection(found)
+    assert "lake in the north" not in Grounding("a lake in the north").strings_for("place_kind", {"type": "string"})
+    assert "lake in the north" in Grounding("a lake in the north").strings_for("message", {"type": "string"})
     # A name or what has digits is never just the argument's word.
     assert "user1" in Grounding("my user is user1").strings_for("user", {"type": "string"})
 
@@ -155,6 +166,7 @@ def test_an_optional_argument_is_meant_by_its_name_its_example_its_unit_or_its_k
     assert not Grounding("scan it, deep").wants("scan_depth", level)
     assert Grounding("show it in French").wants("language", {"type": "string"})
     assert Grounding("show it at 17:05").wants("time", {"type": "string"})
+    assert Grounding("play a song by Nina Simone").wants("artist", {"type": "string"})
     every = {"type": "integer", "description": "The interval in minutes"}
     assert Grounding("scan it each 22 minutes").wants("interval", every)
     assert not Grounding("scan it each 22 minutes").without(22).wants("interval", every)
