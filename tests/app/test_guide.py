@@ -29,6 +29,16 @@ def test_links_and_pictures_are_there(path: Path):
     assert [target for target in targets if not (path.parent / target).is_file()] == []
 
 
+def test_both_languages_show_the_same_pictures():
+    for path in (GUIDE / "en").glob("*.md"):
+        english, chinese = (
+            re.findall(r"images/([\w-]+)[\w.]*\.png", (GUIDE / language / path.name).read_text(encoding="utf-8"))
+            for language in ("en", "zh")
+        )
+        assert english == chinese, path.name
+        assert english, path.name
+
+
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_what_stands_in_bold_is_a_word_of_the_page(path: Path):
     language: Language = "zh" if path.parent.name == "zh" else "en"
