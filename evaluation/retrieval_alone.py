@@ -50,20 +50,12 @@ def _build(folder: Path, source: Library, options: argparse.Namespace, settings:
     texts = questions_about(real, options, settings)
     (folder.parent / "questions.json").write_text(json.dumps(texts, ensure_ascii=False), encoding="utf-8")
     probes = source.embedder.embed_documents(_own_sentences(real, options.chunks))
-    shape = (options.chunks, real.vectors.shape[1])
-    vectors = np.lib.format.open_memmap(folder / "vectors.npy", mode="w+", dtype=np.float32, shape=shape)
-    for start in range(0, options.chunks, _BATCH):
-        numbers = np.arange(start, min(options.chunks, start + _BATCH))
-        vectors[start : start + len(numbers)] = multiplied_vectors(real, numbers)
-        # Written pages need not stay; the index reads the file.
-        if start % (20 * _BATCH) == 0:
-            vectors.flush()
-            let_go(vectors)
-    vectors.flush()
-    let_go(vectors)
+    if not (folder / "vectors.npy").is_file():
+        _write_vectors(folder / "vectors.npy", real, options.chunks)
+    vectors = np.load(folder / "vectors.npy", mmap_mode="r")
     filled, wall = time.process_time(), time.perf_counter()
     memory = "compact" if options.compact else settings.index_memory
-    kind = kind_for(options.chunks, compact=compact_for(memory, options.chunks, shape[1]))
+    kind = kind_for(options.chunks, compact=compact_for(memory, options.chunks, vectors.shape[1]))
     index = VectorIndex.build(np.arange(1, options.chunks + 1), vectors, kind, None, probes, options.threads)
     description = index.save(folder)
     seconds = {
@@ -72,6 +64,20 @@ def _build(folder: Path, source: Library, options: argparse.Namespace, settings:
         "index_wall": round(time.perf_counter() - wall, 1),
     }
     return {"real_passages": len(real), "processor_seconds": seconds, "index": description}
+
+
+def _write_vectors(path: Path, real: RealPassages, count: int) -> None:
+    part, shape = path.with_name("part.npy"), (count, real.vectors.shape[1])
+    vectors = np.lib.format.open_memmap(part, mode="w+", dtype=np.float32, shape=shape)
+    for start in range(0, count, _BATCH):
+        numbers = np.arange(start, min(count, start + _BATCH))
+        vectors[start : start + len(numbers)] = multiplied_vectors(real, numbers)
+        # Written pages need not stay; the index reads the file.
+        if start % (20 * _BATCH) == 0:
+            vectors.flush()
+            let_go(vectors)
+    vectors.flush()
+    part.rename(path)
 
 
 def _own_sentences(real: RealPassages, count: int) -> list[str]:

@@ -17,7 +17,16 @@ from numpy.typing import NDArray
 from retrieval.exact_index import exact_search
 from retrieval.protocol import Vectors
 from retrieval.system_memory import keep_in_large_pages, let_go
-from retrieval.vector_lists import CodedRows, codes_of, grown_lists, mapped, parameters_of, probes_of, shortlist
+from retrieval.vector_lists import (
+    DOUBLED,
+    CodedRows,
+    codes_of,
+    grown_lists,
+    mapped,
+    parameters_of,
+    probes_of,
+    shortlist,
+)
 
 Kind = Literal["exact", "fine", "lists"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -40,6 +49,8 @@ _COMPARED = 4
 # The walk is tuned for the ten nearest; whoever wants more, as a search by both legs does, walks this many times
 # further than what is brought. All fifty candidates are then the nearest ones, but for one in some hundreds.
 _WALK = 8
+# Twice as many lists that bring less than this more are not worth it.
+_FLAT = 0.001
 # A search for more than ten is one by both legs, whose questions lie further off than a sentence: it looks into twice
 # as many lists, and into more again for each fifty that are wanted.
 _TEN, _WIDER, _USUAL = 10, 2, 50
@@ -228,11 +239,17 @@ class VectorIndex:
         """Choose the shortest search that reaches the target recall on these questions."""
         _, truth = exact_search(self.vectors, queries, 10)
         wanted = TARGET_RECALL[self.kind] + (_MARGIN if len(self) <= _LARGE else _MARGIN_LARGE)
+        reached: list[tuple[float, int]] = []
         choices = self._choices()
         for self.ef_search in choices:
             _, found = self._walk(queries, truth.shape[1])
             self.recall = round(recall_of(found, truth), 4)
+            reached.append((self.recall, self.ef_search))
             if self.recall >= wanted:
+                return
+            if self.kind == "lists" and len(reached) > DOUBLED and self.recall < reached[-1 - DOUBLED][0] + _FLAT:
+                # What is missing is not in the lists that were left out: nothing is won by looking into more.
+                self.recall, self.ef_search = next(pair for pair in reached if pair[0] > self.recall - _FLAT)
                 return
 
     def _choices(self) -> Iterable[int]:
@@ -264,7 +281,7 @@ def recall_of(scores: Vectors, truth: Vectors) -> float:
 def raw_search(index: VectorIndex, queries: Vectors, top_k: int) -> tuple[Vectors, Numbers]:
     """FAISS's own search, without our layer: scores and rows, as many as ours compares."""
     if index.kind == "lists":
-        wanted, times = shortlist(top_k), 1 if top_k <= _TEN else _WIDER * -(-top_k // _USUAL)
+        wanted, times = shortlist(top_k, len(index)), 1 if top_k <= _TEN else _WIDER * -(-top_k // _USUAL)
         walk = len(index) if top_k >= len(index) else index.ef_search * times
     else:
         wanted, walk = top_k * _RERANK, max(index.ef_search, top_k * _RERANK * _WALK)

@@ -1,6 +1,6 @@
 """Many vectors in little memory: lists around centres, in which every number of a vector is one bit.
 
-A question looks into the lists whose centres are nearest to it. The bits (RaBitQ, Gao and Long 2024) choose a thousand
+A question looks into the lists whose centres are nearest. The bits (RaBitQ, Gao and Long 2024) choose thousands of
 vectors, their 8-bit codes the best of these, and those are compared themselves. Codes and vectors stay on the disk: in
 memory lists cost 66 bytes a vector where a graph costs 600, and are made in a tenth of the time. Measured beside it:
 evaluation/DECISIONS.md.
@@ -21,8 +21,11 @@ _faiss: Any = faiss
 _BATCH = 65_536
 # Vectors that a centre is found by, and how often it is moved to the middle of its own.
 _SAMPLE, _ROUNDS = 64, 8
-# A question compares so many of the vectors themselves, and so many for each one that is wanted.
-_SHORTLIST, _SHORTLIST_TIMES = 1_000, 20
+# Numbers of lists that may be looked into, between one and its double.
+DOUBLED = 4
+# So many are chosen by the bits at least, so many for each one that is wanted, and one of so many that there are: the
+# more vectors, the more lie as near as a bit can tell.
+_SHORTLIST, _SHORTLIST_TIMES, _ONE_OF = 1_000, 20, 1_000
 
 
 def lists_for(rows: int) -> int:
@@ -47,7 +50,7 @@ def grown_lists(vectors: Vectors, before: Any = None) -> Any:
 def probes_of(lists: Any) -> list[int]:
     """How many lists may be looked into, few first."""
     count = _faiss.downcast_index(lists.index).nlist
-    return sorted({max(1, round(count / 2 ** (step / 4))) for step in range(29)})
+    return sorted({max(1, round(count / 2 ** (step / DOUBLED))) for step in range(7 * DOUBLED + 1)})
 
 
 def parameters_of(probes: int) -> Any:
@@ -56,9 +59,9 @@ def parameters_of(probes: int) -> Any:
     return _faiss.SearchParametersPreTransform(index_params=inner)
 
 
-def shortlist(top_k: int) -> int:
-    """How many the bits bring where so many are wanted."""
-    return max(_SHORTLIST, top_k * _SHORTLIST_TIMES)
+def shortlist(top_k: int, rows: int) -> int:
+    """How many the bits bring where `top_k` of `rows` are wanted."""
+    return min(rows, max(_SHORTLIST, top_k * _SHORTLIST_TIMES, rows // _ONE_OF))
 
 
 def codes_of(vectors: Vectors, ends: Vectors) -> Any:
