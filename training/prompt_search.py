@@ -30,6 +30,15 @@ STEP_BY_STEP = Bilingual(
     "Think step by step, then write the answer on a last line of its own.", "请一步一步思考，最后单独一行写出答案。"
 )
 
+_NAMES = (
+    Bilingual("plain", "直接提问"),
+    Bilingual("instruction", "指令"),
+    Bilingual(" examples as turns", " 个样例作为对话"),
+    Bilingual(" examples as text", " 个样例写在提问前"),
+)
+_STEPS = Bilingual("step by step", "逐步思考")
+_REVERSED = Bilingual(" reversed", "（倒序）")
+
 
 @dataclass(frozen=True)
 class PromptVariant:
@@ -79,13 +88,17 @@ def variants(train: Sequence[Example], seed: int) -> list[PromptVariant]:
     draw.shuffle(short)
     few = tuple(spread_over_labels(short, 4))
     more = tuple(spread_over_labels(short, 8))
-    found = [PromptVariant("plain")]
-    found += [PromptVariant(f"instruction {n}", text.in_(language)) for n, text in enumerate(INSTRUCTIONS[1:], 1)]
-    found.append(PromptVariant("step by step", STEP_BY_STEP.in_(language), last_line=True))
-    for name, shots in (("4", few), ("4 reversed", few[::-1]), ("8", more), ("8 reversed", more[::-1])):
-        found.append(PromptVariant(f"{name} examples as turns", shots=shots))
-        found.append(PromptVariant(f"{name} examples as text", shots=shots, inline=True))
-    found.append(PromptVariant("instruction 1, 8 examples", INSTRUCTIONS[1].in_(language), more))
+    # A person reads the names, as those of templates.
+    plain, instruction, as_turns, as_text = (name.in_(language) for name in _NAMES)
+    found = [PromptVariant(plain)]
+    found += [PromptVariant(f"{instruction} {n}", text.in_(language)) for n, text in enumerate(INSTRUCTIONS[1:], 1)]
+    found.append(PromptVariant(_STEPS.in_(language), STEP_BY_STEP.in_(language), last_line=True))
+    for count, shots in (("4", few), ("8", more)):
+        for name, turned in ((count, shots), (f"{count}{_REVERSED.in_(language)}", shots[::-1])):
+            found.append(PromptVariant(f"{name}{as_turns}", shots=turned))
+            found.append(PromptVariant(f"{name}{as_text}", shots=turned, inline=True))
+    both = Bilingual("instruction 1, 8 examples", "指令 1 加 8 个样例").in_(language)
+    found.append(PromptVariant(both, INSTRUCTIONS[1].in_(language), more))
     return found
 
 
