@@ -20,6 +20,10 @@ FUNCTION_WORDS = frozenset(
         " hi hello hey thanks thank sure yes ok okay dear called named titled regarding located",
     )
 )
+# They begin no value: what is asked for stands behind them.
+_REQUESTS = frozenset(
+    ("help", "retrieve", "provide", "finally", "additionally", "lastly", "moreover", "i'd", "i'm", "i'll", "let's")
+)
 _DETERMINERS = frozenset(("the", "a", "an", "my", "our", "your", "this", "that", "these", "those", "some", "all", "me"))
 _CAPITAL = re.compile(r"[A-Z][\w.'&-]*")
 _SMALL_LINK = frozenset({"of", "de", "da", "la", "van", "von", "the"})
@@ -246,9 +250,11 @@ def is_denied(name: str, text: str) -> bool:
 
 def _is_whole(words: list[str], first: int, last: int) -> bool:
     start, end = words[first], words[last - 1]
+    if _is_title(words, first) and last > first + 1:
+        start = words[first + 1]  # `at The Hungry Hippo`
     if first == 0 and last > 1 and words[1].lower() in _DETERMINERS:
         return False  # `Test the ...`: a verb.
-    if start.lower() in FUNCTION_WORDS or end.lower() in FUNCTION_WORDS:
+    if start.lower() in FUNCTION_WORDS | _REQUESTS or end.lower() in FUNCTION_WORDS:
         return False
     return not (_inside_name(words, first) or _inside_name(words, last))
 
@@ -262,13 +268,20 @@ def _is_joined(words: list[str], first: int, last: int) -> bool:
     return False
 
 
+def _is_title(words: list[str], at: int) -> bool:
+    """Whether a `The` in mid-sentence belongs to the name behind it."""
+    return at > 0 and words[at] == "The" and at + 1 < len(words) and bool(_CAPITAL.match(words[at + 1]))
+
+
 def _inside_name(words: list[str], border: int) -> bool:
     """Whether a border between words cuts a proper name; the first word of a sentence is no part of one."""
     if not 0 < border < len(words):
         return False
     left, right = words[border - 1], words[border]
-    if _POSSESSIVE.search(left):
+    if _POSSESSIVE.search(left) or left in ("ID", "IDs", "URL", "No"):
         return False
+    if _is_title(words, border - 1):
+        return True
     if right in _SMALL_LINK and border + 1 < len(words):
         right = words[border + 1] if _CAPITAL.fullmatch(left) else right
     if left in _SMALL_LINK and border > 1:

@@ -43,6 +43,8 @@ def spoken_examples(schema: Mapping[str, Any], text: str) -> list[str]:
     """The examples that stand in a text, as they are written there; `city` does not stand in `New York City`."""
     found = []
     for value in examples(schema):
-        places = re.findall(rf"(?<!\w){re.escape(value)}(?!\w)", text, re.IGNORECASE)
-        found += [place for place in places if place[0] == value[0] or not place[0].isupper()][:1]
+        places = re.finditer(rf"(?<!\w)({re.escape(value)})(e?s)?(?!\w)", text, re.IGNORECASE)
+        spoken = [place for place in places if place[1][0] == value[0] or not place[1][0].isupper()]
+        # Of `horses` the example stands there, in its own number.
+        found += [place[1] for place in spoken[:1]]
     return list(dict.fromkeys(found))

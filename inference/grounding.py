@@ -40,13 +40,16 @@ _QUOTATION = re.compile(
 _WHOLE = re.compile(
     r"\b\d+ (?:[A-Z]\w+ )+(?:Street|St|Avenue|Road|Rd|Drive|Lane|Boulevard|Square)\b(?:, [A-Z]\w+(?: [A-Z]\w+)*)*"
     r"|\b\w+://[^\s'\"<>]+[\w/]|[\w.+-]+@[\w-]+\.[\w.]*\w|(?:\w:)?[\w.~-]*[/\\][\w./\\-]*\w|\b\d{1,3}(?:\.\d{1,3}){3}\b"
+    r"|\b\d{4}-\d{2}-\d{2} \d{2}:\d{2}(?::\d{2})?\b"
     r"|\b\d{1,2}:\d{2}(?::\d{2})?(?:\s?[aApP]\.?[mM]\b)?|\b\d{1,2}\s?[aApP]\.?[mM]\b|(?:[A-Z]\.)+(?: [A-Z][\w.]+)+"
     r"|[A-Z][\w.]+(?: [A-Z][\w.]+)*, [A-Z][\w.]+(?: [A-Z][\w.]+)*"
     r"|\b[A-Z][a-z]{2,8} \d{1,2}(?:st|nd|rd|th)?,? \d{4}"
     r"|\b\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\b"
     r"|(?<![\w.])[\w.]*[(\d][\w.()]*(?:\s?[-+*/^]\s?[\w.()]+)+"
 )
-_BORDER = re.compile(r"[,;:!?，。；：！？、\"“”‘’「」《》()\[\]{}\\\x00-\x1f]+|(?<!\w)'|'(?!\w)|\.(?=\s|$)")
+_BORDER = re.compile(
+    r"[,;:!?，。；：！？、\"“”‘’「」《》()\[\]{}\\\x00-\x1f]+|(?<!\w)'|'(?!\w)|(?<!\bDr)(?<!\bMr)(?<!\bMrs)(?<!\bMs)(?<!\bProf)(?<!\bSt)\.(?=\s|$)"
+)
 _SIMPLE = re.compile(r"-?\d+(?:\.\d+)?")
 _RUN = re.compile(r"-?\d+(?:\.\d+)?(?:\s*(?:,\s*and|,|;|、|，|\band\b|和)\s*-?\d+(?:\.\d+)?)+")
 _UNITS = re.findall(
@@ -139,7 +142,7 @@ class Grounding:
         rest = self.text
         for value in self.taken:
             if isinstance(value, str):
-                rest = rest.replace(value, "\n")
+                rest = _cut_out(value, rest)
         pieces = [" ".join(piece.split()) for piece in _BORDER.split(rest)]
         return tuple(dict.fromkeys(piece for piece in pieces if re.search(r"\w", piece)))
 
@@ -227,6 +230,13 @@ class Grounding:
     def _spoken_examples(self, schema: Mapping[str, Any]) -> list[str]:
         """The examples of a description that the text uses and no argument has taken."""
         return [value for value in spoken_examples(schema, self.text) if value not in self.taken]
+
+
+def _cut_out(value: str, text: str) -> str:
+    """The text in pieces where the value stood; `user1` does not stand in `user1pass`."""
+    if not value.isascii():
+        return text.replace(value, "\n")
+    return re.sub(rf"(?<![^\W_]){re.escape(value)}(?![^\W_])", "\n", text)
 
 
 def _is_fraction(name: str, schema: Mapping[str, Any]) -> bool:

@@ -115,6 +115,8 @@ def test_a_year_that_stands_there_is_spoken_of_until_it_is_taken() -> None:
         ("language", {}, "Read the verse in French to me", ["French"]),
         ("vaccine_type", {}, "which vaccine, rabies", ["rabies"]),
         ("when", {"format": "date"}, "on May 12, 2022", ["2022-05-12"]),
+        ("animal", {"description": "Which (e.g., cat, horse)"}, "food for horses", ["horse"]),
+        ("user_id", {}, "Help me find the user with ID A1b2C3", ["A1b2C3"]),
     ],
 )
 def test_what_a_description_says_of_its_values_decides_which_are_offered(
@@ -130,6 +132,14 @@ def test_a_time_of_day_is_no_date_and_an_address_is_one_piece() -> None:
     assert "10:00 AM" not in dates
     assert times == ["10:00 AM"]
     assert "12 Long Road, Oslo" in text.strings_for("shipping_address", {"type": "string"})
+
+
+def test_what_was_taken_is_cut_out_word_by_word_and_names_stay_whole() -> None:
+    login = Grounding("my name is user3 and my password is user3pass").without("user3")
+    assert "user3pass" in login.strings_for("password", {"type": "string"})
+    visit = Grounding("a table at The Hungry Hippo with Dr. Lee").strings_for("guest", {"type": "string"})
+    assert {"The Hungry Hippo", "Dr. Lee"}.issubset(visit)
+    assert "Hungry Hippo" not in visit
 
 
 def test_a_value_says_more_than_its_argument_and_its_function_are_called() -> None:
