@@ -36,7 +36,7 @@ WITHOUT_EVIDENCE = -2.83
 READING_WEIGHT = 0.15
 # Odds beyond these say no more; so was it fitted.
 MOST_NATS = 7.0
-LEAST_CONFIDENCE = 0.2
+LEAST_CONFIDENCE = 0.35
 _CITATION = re.compile(r"\s*\[\d{0,3}\]?")
 _WORD_START = re.compile(r"(?<![^\W_])[^\W_]")
 _WORD = re.compile(r"[^\W_]+")
