@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.language import han_share
 from core.types import ToolCall
 from inference.call_schema import accepts, function_of
 from inference.form_filling import FormFiller
 from inference.grounding import Grounding
 from inference.protocol import ChatEngine, JsonSchema
 from retrieval.protocol import Embedder
-from tools.likeness import CHINESE, Descriptions, likeness
+from tools.likeness import Descriptions, likeness
 from tools.parallel_calls import spread
 from tools.question_parts import parts_of
 from tools.repeated_calls import repeated
@@ -27,9 +26,13 @@ FITTING = 0.42
 # that the whole question is about.
 PART_FITTING, PART_MARGIN = 0.40, 0.10
 MOST_CALLS = 8
-_ASKS_DATE = re.compile(r"YYYY|日期|\bdate\b")
-_DATE_ZH = re.compile(
-    r"\d|[今明昨前后当][天日年早晚]|[一二三四五六七八九十]+[月日号]|[上下本这]个?(?:周|月|星期)|节|除夕"
+_ASKS_DATE = re.compile(r"YYYY|日期|\ba date\b")
+# What names a day in a question; whatever else could is better asked for in vain than never.
+_NAMES_DATE = re.compile(
+    r"\d|[今明昨前后当][天日年早晚]|[一二三四五六七八九十]+[月日号]|[上下本这]个?(?:周|月|星期)|节|国庆|元旦|圣诞|中秋|除夕|"
+    r"\b(?:today|tonight|tomorrow|yesterday|now|next|last|this|coming|first|second|third|\w+day|\w+mas|easter|"
+    r"jan\w*|feb\w*|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?\w*|oct\w*|nov\w*|dec\w*|new year\w*)\b",
+    re.IGNORECASE,
 )
 
 
@@ -89,17 +92,7 @@ class CallProposer:
         if len(chosen) < 2:
             # One function: what the whole question is about.
             chosen = {best: question} if scores[0, best] >= FITTING else {}
-        return [(functions[at], text) for at, text in chosen.items() if self._has_its_date(text, functions[at])]
-
-    def _has_its_date(self, text: str, function: dict[str, Any]) -> bool:
-        """False where shared characters alone speak for a function of dates (天, 日) and the question names no date."""
-        embedder = self.embedder
-        by_meaning = embedder is not None and "zh" in embedder.languages
-        if by_meaning or han_share(text) < CHINESE or _DATE_ZH.search(text):
-            return True
-        parameters = function["parameters"]
-        asked = (parameters.get("properties", {}).get(name, {}) for name in parameters.get("required", ()))
-        return not any(_ASKS_DATE.search(str(schema.get("description", ""))) for schema in asked)
+        return [(functions[at], text) for at, text in chosen.items() if _has_its_date(text, functions[at])]
 
     @cached_property
     def _descriptions(self) -> Descriptions | None:
@@ -136,6 +129,14 @@ def _by_parts(scores: NDArray[np.float32], parts: Sequence[str], main: int) -> d
 
 def _numbered(calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
     return tuple(ToolCall(f"call_{at}", call.name, call.arguments) for at, call in enumerate(calls))
+
+
+def _has_its_date(question: str, function: dict[str, Any]) -> bool:
+    """False where the function cannot do without a date and the question names none: "how many days of leave"."""
+    parameters = function["parameters"]
+    asked = (parameters.get("properties", {}).get(name, {}) for name in parameters.get("required", ()))
+    needs_date = any(_ASKS_DATE.search(str(schema.get("description", ""))) for schema in asked)
+    return not needs_date or bool(_NAMES_DATE.search(question))
 
 
 def _has_numbers(question: str, function: dict[str, Any]) -> bool:

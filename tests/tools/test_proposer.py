@@ -201,7 +201,7 @@ def test_a_chinese_question_finds_the_function_that_is_described_in_chinese() ->
     assert float(likeness(descriptions, ["谁写了《红楼梦》？"], functions).max()) < FITTING
 
 
-def test_a_chinese_question_without_a_date_is_no_question_for_a_function_of_dates() -> None:
+def test_a_question_without_a_date_is_none_for_a_function_of_dates() -> None:
     date = {"type": "string", "description": "a date such as 2026-03-15, or today"}
     between = function("days_between", "计算两个日期之间相隔多少天", ["start", "end"], start=date, end=date)
     proposer = CallProposer(FakeEngine([""]), WordEmbedder())
@@ -209,5 +209,7 @@ def test_a_chinese_question_without_a_date_is_no_question_for_a_function_of_date
         ("灯会员的退货期限是多少天？", []),
         ("今天到10月1日相隔多少天？", ["days_between"]),
         ("五月一日和中秋节之间相隔多少天？", ["days_between"]),
+        ("相隔多少天 days of annual leave do the staff have?", []),
+        ("相隔多少天 days until Christmas", ["days_between"]),
     ):
         assert [found["name"] for found, _ in proposer.wanted(question, [between])] == names
