@@ -25,7 +25,7 @@ _SAMPLE, _ROUNDS = 64, 8
 DOUBLED = 4
 # So many are chosen by the bits at least, so many for each one that is wanted, and one of so many that there are: the
 # more vectors, the more lie as near as a bit can tell.
-_SHORTLIST, _SHORTLIST_TIMES, _ONE_OF = 1_000, 20, 1_000
+_SHORTLIST, _SHORTLIST_TIMES, _ONE_OF = 400, 20, 1_000
 
 
 def lists_for(rows: int) -> int:
