@@ -185,10 +185,5 @@ def close_panel() -> None:
     st.session_state[_OPEN] = None
 
 
-def close_card(key: str) -> None:
-    """Close the popover with this key, made with `on_change="rerun"`; for a button in it that ends what it was for."""
-    st.session_state[key] = False
-
-
 def _of_browser() -> Language:
     return "zh" if (st.context.locale or "").lower().startswith("zh") else "en"

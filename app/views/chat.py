@@ -213,7 +213,7 @@ def _actions(message: StoredMessage, is_last: bool) -> None:
     if view.completed is not None:
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"cost_{message.id}"):
             st.caption(answer.cost_line(view.completed, words), width="content")
-            bill.draw(view, message.id)
+            bill.draw_button(view, message.id)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"actions_{message.id}"):
         if view.context is not None:
             st.button(

@@ -1,12 +1,12 @@
 """Fine-tuning: adapters and their exams, a new one from labelled examples, the running jobs."""
 
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from app import session
 from app.ingest_jobs import safe_name
@@ -35,6 +35,7 @@ SHOWN_EXAMPLES = 3
 LONGEST_SHOWN = 1500
 MOST_LABELS = 12
 _CHECKED = "checked_data"
+_ASKED = "asked_check"
 
 
 @dataclass(frozen=True)
@@ -181,11 +182,15 @@ def _new(settings: Settings, words: Wording) -> None:
         source = st.radio(words("finetune.source"), sources, horizontal=True, help=words("finetune.from_chat_help"))
         file = st.file_uploader(words("finetune.data"), type=["jsonl", "json", "csv", "tsv"])
         epochs = st.number_input(words("finetune.epochs"), 1, 20, 2)
-        asked = st.form_submit_button(words("finetune.check"), type="primary") and bool(name.strip())
-    if asked and source == sources[1]:
-        _check(settings, name.strip(), int(epochs), lambda folder: _chat_rows(settings, folder))
-    elif asked and file is not None:
-        _check(settings, name.strip(), int(epochs), lambda folder: _uploaded(file.name, file.getvalue(), folder))
+        asked = st.form_submit_button(words("finetune.check"), type="primary")
+    if asked and not name.strip():
+        st.warning(words("finetune.no_name"))
+    elif asked and source == sources[0] and file is None:
+        st.warning(words("finetune.no_file"))
+    elif asked:
+        st.session_state[_ASKED] = (name.strip(), int(epochs), file if source == sources[0] else None)
+    if st.session_state.get(_ASKED):
+        _check(settings, *st.session_state[_ASKED])
     checked: CheckedData | None = st.session_state.get(_CHECKED)
     if checked is not None:
         _ready(settings, checked, words)
@@ -204,12 +209,17 @@ def _chat_rows(settings: Settings, folder: Path) -> Path:
     return path
 
 
-def _check(settings: Settings, name: str, epochs: int, rows_in: Callable[[Path], Path]) -> None:
+def _check(settings: Settings, name: str, epochs: int, file: UploadedFile | None) -> None:
+    """Check the rows of `file`, or where there is none those of the chat."""
     words = session.words()
     st.session_state[_CHECKED] = None
     try:
-        with st.spinner(words("finetune.checking")), tempfile.TemporaryDirectory() as folder:
-            st.session_state[_CHECKED] = checked_data(settings, name, rows_in(Path(folder)), epochs)
+        with st.spinner(words("finetune.checking")), tempfile.TemporaryDirectory() as temporary:
+            # Drawing is where a run can be broken off by the next: what was asked for is done by that one then.
+            st.session_state[_ASKED] = None
+            folder = Path(temporary)
+            rows = _chat_rows(settings, folder) if file is None else _uploaded(file.name, file.getvalue(), folder)
+            st.session_state[_CHECKED] = checked_data(settings, name, rows, epochs)
     except FourfoldError as error:
         st.error(plain_label(error.message.in_(words.language), 600))
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -172,12 +171,10 @@ def _price() -> Price | None:
 
 
 def _keep_button(template: PromptTemplate, key: str, words: Wording) -> None:
-    card = f"open_{key}"
-    with st.popover(words("lab.keep"), icon=":material/bookmark_add:", key=card, on_change="rerun"):
+    with st.popover(words("lab.keep"), icon=":material/bookmark_add:", key=f"open_{key}"):
         name = st.text_input(words("lab.keep_name"), template.name, key=f"name_{key}", max_chars=60)
         use = st.checkbox(words("lab.keep_use"), True, key=f"use_{key}")
-        done = partial(session.close_card, card)
-        if st.button(words("lab.keep"), type="primary", key=key, disabled=not name.strip(), on_click=done):
+        if st.button(words("lab.keep"), type="primary", key=key, disabled=not name.strip()):
             home = session.container().settings.paths.home
             prompt_library.keep(home, replace(template, name=name), use)
             st.toast(words("lab.kept"))

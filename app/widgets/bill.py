@@ -52,24 +52,35 @@ _ORIGINS = {
 }
 
 
-def draw(view: AnswerView, answer_id: str) -> None:
-    """A popover with the verdict on the sources and the bill; nothing where there is no finished answer."""
+def draw_button(view: AnswerView, answer_id: str) -> None:
+    """The way to the verdict on the sources and the bill; nothing where there is no finished answer.
+
+    A button and a drawer: the message of a popover that closes takes back a change of page made by the same click.
+    """
     box, language = session.container(), session.words().language
     if view.completed is None or not box.is_built or box.problem is not None:
         return
     if not (view.completed.usage.prompt_tokens or view.completed.usage.completion_tokens):
         # Nothing was asked of a model: there is nothing to pay and nothing to weigh.
         return
-    told = _say("help", language)
-    card = st.popover(":material/receipt_long:", type="tertiary", help=told, key=f"bill_{answer_id}", on_change="rerun")
-    if card.open:
-        # Tokens are counted by the model's process: only for the answer that somebody looks at.
-        with card:
-            _opened(view, answer_id, language)
+    st.button(
+        ":material/receipt_long:",
+        type="tertiary",
+        help=title(language),
+        key=f"bill_{answer_id}",
+        on_click=session.open_panel,
+        args=("bill", answer_id),
+    )
 
 
-def _opened(view: AnswerView, answer_id: str, language: Language) -> None:
-    box = session.container()
+def title(language: Language) -> str:
+    """What the drawer is about."""
+    return _say("help", language)
+
+
+def draw(view: AnswerView, answer_id: str) -> None:
+    """The bill itself. Tokens are counted by the model's process: only for the answer that somebody looks at."""
+    box, language = session.container(), session.words().language
     try:
         prices = load_prices(box.settings.paths.home)
         bill = bill_of(events_of_view(view), box.parts().engine, prices)

@@ -11,7 +11,7 @@ from app import session
 from app.answer_view import AnswerView, view_of_message
 from app.library import Surroundings, parts_on_pages, surroundings
 from app.pdf_page import page_picture
-from app.widgets import scope
+from app.widgets import bill, scope
 from app.widgets.answer_text import marked_passage_html, passage_html, plain_label
 from app.widgets.paths import shown_path
 from app.wording import Wording
@@ -42,6 +42,8 @@ def draw_open_panel() -> None:
     elif panel.kind == "prompt" and view.context is not None:
         context = view.context
         _dialog(words("prompt.title"), lambda: _prompt(context, panel.subject, words))
+    elif panel.kind == "bill" and view.completed is not None and session.container().is_built:
+        _dialog(bill.title(words.language), lambda: bill.draw(view, panel.subject))
 
 
 def _dialog(title: str, draw: Callable[[], None]) -> None:

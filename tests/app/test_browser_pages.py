@@ -135,9 +135,9 @@ def test_a_training_goes_on_through_a_refresh_and_is_stopped(context: BrowserCon
     words = ["sun", "sea", "bread", "rain", "noise", "dust", "tea", "wind", "snow", "light"]
     page = page_of(context, address, "finetune")
     begin_training(page, tmp_path / "mood.csv", "moods", words)
-    page.get_by_text("moods").first.wait_for()
-    page.reload()
     line = page.get_by_test_id("stSidebar").locator(".st-key-open_jobs button").first
+    expect(line).to_contain_text("moods")
+    page.reload()
     expect(line).to_contain_text("moods")
     line.click()
     drawer = page.get_by_role("dialog")

@@ -46,8 +46,8 @@ def test_an_answer_shows_its_bill_and_its_weights_once_they_are_known(box: Conta
     assert box.history.message(answer.id).receipt["grounding"]["weights"] == {"1": 0.0}
     weights = {"nats_per_token": 1.0, "meter": 0.8614, "weights": {"1": 9.5}, "disagreements": [], "complete": True}
     box.history.add_to_receipt(answer.id, "grounding", json.loads(json.dumps(weights)))
-    page.session_state[f"bill_{answer.id}"] = True
     page.run()
+    page.button(key=f"bill_{answer.id}").click().run()
     assert not page.exception
     texts = " ".join(part.value for part in [*page.caption, *page.markdown])
     assert "[1] weighs 9.5 nats" in texts

@@ -81,6 +81,16 @@ def test_what_cannot_be_trained_is_said_and_nothing_is_offered(box: Container) -
     assert EN("finetune.train") not in [button.label for button in drawn.button]
 
 
+def test_what_is_missing_before_a_check_is_said(box: Container) -> None:
+    drawn = page().run()
+    next(button for button in drawn.button if button.label == EN("finetune.check")).click().run()
+    assert [warning.value for warning in drawn.warning] == [EN("finetune.no_name")]
+    drawn.text_input[0].set_value("words")
+    next(button for button in drawn.button if button.label == EN("finetune.check")).click().run()
+    assert [warning.value for warning in drawn.warning] == [EN("finetune.no_file")]
+    assert not drawn.error
+
+
 def test_a_running_job_shows_its_losses_and_is_removed_on_demand(box: Container, tiny: GgufModel) -> None:
     board = JobBoard(box.settings)
     rows = tuple(pair(f"q{n}", "a") for n in range(8))
