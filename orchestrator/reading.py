@@ -37,6 +37,8 @@ READING_WEIGHT = 0.15
 # Odds beyond these say no more; so was it fitted.
 MOST_NATS = 7.0
 LEAST_CONFIDENCE = 0.35
+# While vectors are still missing, a question stands out by its words alone, and less.
+LEAST_BEFORE_VECTORS = 0.2
 _CITATION = re.compile(r"\s*\[\d{0,3}\]?")
 _WORD_START = re.compile(r"(?<![^\W_])[^\W_]")
 _WORD = re.compile(r"[^\W_]+")
@@ -89,7 +91,7 @@ def read_again(
 class Verdict:
     """The reply to give, and how sure it is that the passages answer at all, 0 to 1.
 
-    Under `LEAST_CONFIDENCE` the reply is the refusal.
+    Under `LEAST_CONFIDENCE` (`LEAST_BEFORE_VECTORS` while vectors are missing) the reply is the refusal.
     """
 
     reply: Reply
@@ -113,7 +115,8 @@ def judged(
     if distance is not None:
         odds = EVIDENCE_WEIGHT * distance + WITHOUT_EVIDENCE + READING_WEIGHT * odds
     confidence = 1.0 / (1.0 + math.exp(-odds))
-    refused = confidence < LEAST_CONFIDENCE
+    is_whole = distance is not None and evidence.signals.get("embedded", 1.0) >= 1.0
+    refused = confidence < (LEAST_CONFIDENCE if is_whole else LEAST_BEFORE_VECTORS)
     return Verdict(refusal if refused else best_reply(question, answers, sources), confidence)
 
 

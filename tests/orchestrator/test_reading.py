@@ -152,6 +152,15 @@ def test_the_confidence_rises_with_the_evidence_and_with_the_models_own_odds() -
     assert confidence(-1.0, 1 - 1e-9) < LEAST_CONFIDENCE
 
 
+def test_less_is_asked_for_while_vectors_are_missing() -> None:
+    reply, refusal = Reply("1889 [1]", math.log(0.35)), Reply(REFUSAL.en, math.log(0.65))
+    whole = Evidence("weak", 0.5, {DISTANCE: 3.2})
+    early = Evidence("weak", 0.5, {DISTANCE: 3.2, "embedded": 0.0})
+    told = [judged("When?", [reply], refusal, [source()], evidence) for evidence in (whole, early)]
+    assert 0.2 < told[0].confidence == told[1].confidence < LEAST_CONFIDENCE
+    assert [verdict.reply for verdict in told] == [refusal, reply]
+
+
 def test_a_model_that_only_refuses_is_believed() -> None:
     only = judged("When?", [Reply(REFUSAL.en, -0.1)], Reply(REFUSAL.en, -0.1), [source()], FOUND)
     assert (only.reply.text, only.confidence) == (REFUSAL.en, 0.0)
