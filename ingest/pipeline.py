@@ -233,5 +233,5 @@ def _describe_disk(collection: str, error: Exception) -> Bilingual:
     return Bilingual(
         en=f"The collection {collection!r} could not be written: {error}. What was committed before stays. Free some "
         "space on the disk and run the same command again.",
-        zh=f"无法写入知识库“{collection}”：{error}。此前已提交的内容均已保存。请释放磁盘空间后再次运行同一命令。",
+        zh=f"无法写入文档集“{collection}”：{error}。此前已提交的内容均已保存。请释放磁盘空间后再次运行同一命令。",
     )

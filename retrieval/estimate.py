@@ -96,9 +96,9 @@ def check_room(folder: Path, name: str, vectors: int, dimension: int, *, compact
             f"disk ({free / GB:.1f} GB are free) and {needs.building / GB:.1f} GB of memory while it is made "
             f"({available / GB:.1f} GB are free). The documents are safe and can be searched, more slowly. Make room, "
             "or move the collection's index to a server (docs/scaling.md); the index follows at the next change.",
-            zh=f"知识库“{name}”的 {vectors:,} 个向量的索引需要磁盘 {on_disk / GB:.1f} GB（可用 {free / GB:.1f} GB），"
+            zh=f"文档集“{name}”的 {vectors:,} 个向量的索引需要磁盘 {on_disk / GB:.1f} GB（可用 {free / GB:.1f} GB），"
             f"构建时需要内存 {needs.building / GB:.1f} GB（可用 {available / GB:.1f} GB）。"
             "文档均已保存，仍可检索，只是较慢。"
-            "请腾出空间，或将该知识库的索引移到服务器（docs/scaling.md）；下次更改时会重建索引。",
+            "请腾出空间，或将该文档集的索引移到服务器（docs/scaling.md）；下次更改时会重建索引。",
         )
     )

@@ -84,7 +84,7 @@ def _describe_disk(collection: str, error: BaseException) -> Bilingual:
     return Bilingual(
         en=f"The index of the collection {collection!r} could not be written: {error}. The documents are safe and can "
         "be searched, more slowly. Free some space on the disk; the index follows at the next change.",
-        zh=f"无法写入知识库“{collection}”的索引：{error}。文档均已保存，仍可检索，只是较慢。请释放磁盘空间，下次更改时会重建索引。",
+        zh=f"无法写入文档集“{collection}”的索引：{error}。文档均已保存，仍可检索，只是较慢。请释放磁盘空间，下次更改时会重建索引。",
     )
 
 

@@ -65,7 +65,7 @@ class WriterLock:
         return Bilingual(
             en="Process {} on {} has been writing to this collection since {}. "
             "Wait until it is done, or stop it.".format(*who),
-            zh="进程 {}（主机 {}）自 {} 起正在写入该知识库。请等待其完成，或停止该进程。".format(*who),
+            zh="进程 {}（主机 {}）自 {} 起正在写入该文档集。请等待其完成，或停止该进程。".format(*who),
         )
 
 

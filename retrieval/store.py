@@ -66,7 +66,7 @@ class CollectionStore:
             raise CollectionNotFoundError(
                 Bilingual(
                     en=f"There is no collection {name!r}. Ingest some files into it first.",
-                    zh=f"不存在知识库“{name}”。请先向其中导入文件。",
+                    zh=f"不存在文档集“{name}”。请先向其中导入文件。",
                 )
             )
         self._inode = (folder / FILE_NAME).stat().st_ino
@@ -361,7 +361,7 @@ class CollectionStore:
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         if not self.writable:
             raise CollectionError(
-                Bilingual(en="This collection was opened for reading.", zh="该知识库以只读方式打开。")
+                Bilingual(en="This collection was opened for reading.", zh="该文档集以只读方式打开。")
             )
         with self._write_lock:
             connection = self._read()
@@ -392,5 +392,5 @@ def _describe_mismatch(collection: str, key: str, known: str, wanted: str) -> Bi
     return Bilingual(
         en=f"The collection {collection!r} was made with the {names[key].en} {known!r}, but {wanted!r} is set now. "
         f"Go back to it, or ingest the files into a new collection.",
-        zh=f"知识库“{collection}”是用{names[key].zh}“{known}”建立的，而当前设置为“{wanted}”。请改回原设置，或将文件导入新的知识库。",
+        zh=f"文档集“{collection}”是用{names[key].zh}“{known}”建立的，而当前设置为“{wanted}”。请改回原设置，或将文件导入新的文档集。",
     )

@@ -20,6 +20,6 @@ def describe_mismatch(name: str, key: CollectionKey, known: str) -> Bilingual:
     return Bilingual(
         en=f"On {name} the collection {key.name!r} was made with the encoder {known!r}, but {key.encoder!r} is set. "
         f"Go back to it, or drop the copy: python -m retrieval drop --collection {key.name}",
-        zh=f"{name} 上的知识库“{key.name}”由编码器“{known}”建立，而当前设置为“{key.encoder}”。"
+        zh=f"{name} 上的文档集“{key.name}”由编码器“{known}”建立，而当前设置为“{key.encoder}”。"
         f"请改回原设置，或删除该副本：python -m retrieval drop --collection {key.name}",
     )
